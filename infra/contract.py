@@ -1,0 +1,148 @@
+"""The contract: the one typed, versioned document that `infra/` hands to `till/`.
+
+A stack exports it as the secret output `contract` (a JSON text). Nothing else of a
+stack is read by the runner.
+"""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SecretStr
+
+CONTRACT_VERSION = 1
+
+Environment = Literal["lab", "staging", "production"]
+PayPalMode = Literal["simulator", "sandbox", "live"]
+
+# A secret prints as ********** everywhere but in the contract's own JSON.
+Secret = Annotated[
+    SecretStr,
+    PlainSerializer(lambda secret: secret.get_secret_value(), when_used="json"),
+]
+
+
+class Role(StrEnum):
+    """What a host is there for; an inventory group has the same name."""
+
+    EDGE = "edge"
+    APP = "app"
+    DATABASE = "database"
+    ETCD = "etcd"
+    NAMESERVER = "nameserver"
+    BACKUP_REPOSITORY = "backup_repository"
+    MONITORING = "monitoring"
+    LOG_STORE = "log_store"
+    # The outside world of a lab, on the `outside` host only.
+    ACME_CA = "acme_ca"
+    PAYPAL_SIMULATOR = "paypal_simulator"
+    RESOLVER = "resolver"
+
+
+OUTSIDE_ROLES = frozenset({Role.ACME_CA, Role.PAYPAL_SIMULATOR, Role.RESOLVER})
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Host(_Document):
+    """A machine reached by SSH. `host_key` is one public key line without a comment."""
+
+    name: str
+    address: str
+    port: int = 22
+    user: str
+    host_key: str
+    site: str
+    roles: tuple[Role, ...]
+
+
+class Names(_Document):
+    """Fully qualified names without a trailing dot; `zone` is served by the nameservers."""
+
+    zone: str
+    shop: str
+    admin: str
+    api: str
+
+
+class PayPal(_Document):
+    """Where payments go. The client secret is in `Contract.secrets`."""
+
+    mode: PayPalMode
+    api_url: str
+    client_id: str
+    webhook_id: str
+
+
+class Acme(_Document):
+    """The certificate authority of public names; `ca_pem` is set where the machine's roots do not know it."""
+
+    directory_url: str
+    email: str
+    ca_pem: str | None = None
+
+
+class Settlement(_Document):
+    """Charge currency and its rate, in units of `currency` per 1 OMR (a decimal text)."""
+
+    currency: str
+    rate_per_omr: str
+
+
+class Certificate(_Document):
+    """A host's certificate from the internal CA, for server and client use."""
+
+    certificate_pem: str
+    private_key_pem: Secret
+
+
+class Outside(_Document):
+    """The host that plays the world outside a lab: PayPal simulator, ACME test CA, resolver."""
+
+    host: Host
+    paypal_name: str
+    acme_name: str
+
+
+class Contract(_Document):
+    version: Literal[1] = CONTRACT_VERSION
+    stack: str
+    environment: Environment
+    hosts: tuple[Host, ...] = Field(min_length=1)
+    outside: Outside | None = None
+    names: Names
+    paypal: PayPal
+    acme: Acme
+    settlement: Settlement
+    public_env: dict[str, str] = {}
+    ssh_private_key: Secret | None = None
+    internal_ca_pem: str
+    host_certificates: dict[str, Certificate]
+    secrets: dict[str, Secret]
+
+    def to_json(self) -> str:
+        """The document as JSON text, secrets in clear: keep it inside a Pulumi secret."""
+        return self.model_dump_json()
+
+    def public(self) -> dict[str, Any]:
+        """The document with every secret redacted, safe to print."""
+        redacted: dict[str, Any] = json.loads(
+            json.dumps(self.model_dump(mode="python"), default=lambda _: "[REDACTED]")
+        )
+        return redacted
+
+
+def parse(text: str) -> Contract:
+    """Read a contract; raises ValueError with the version found when it is not ours."""
+    document = json.loads(text)
+    found = document.get("version")
+    if found != CONTRACT_VERSION:
+        raise ValueError(
+            f"contract version {found!r} found, {CONTRACT_VERSION} understood: "
+            "run `pulumi up` with this checkout's program"
+        )
+    return Contract.model_validate(document)
