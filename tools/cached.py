@@ -1,0 +1,75 @@
+"""The cache: an entry is there whole or not at all, and two checkouts never build the same one at once."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tools.paths import cache
+
+
+@contextmanager
+def locked(name: str) -> Iterator[None]:
+    """Hold the cache's lock of that name; the kernel lets go of it when the process dies."""
+    folder = cache() / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{name}.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def new_entry(entry: Path) -> Iterator[Path]:
+    """A path beside `entry` to build at; moved onto it when the block ends well, removed otherwise."""
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    workplace = Path(tempfile.mkdtemp(prefix=f".{entry.name}.", dir=entry.parent))
+    try:
+        made = workplace / entry.name
+        yield made
+        if entry.is_dir():
+            entry.rename(workplace / "replaced")
+        os.replace(made, entry)
+    finally:
+        shutil.rmtree(workplace, ignore_errors=True)
+
+
+def _records_file() -> Path:
+    return cache() / "state.json"
+
+
+def records() -> dict[str, dict[str, Any]]:
+    """What set-up recorded, by tool: version, path, came_by, verified_by, at."""
+    try:
+        document: dict[str, dict[str, Any]] = json.loads(_records_file().read_text())
+    except FileNotFoundError:
+        return {}
+    return document
+
+
+def record(tool: str, *, version: str, path: Path | str, came_by: str, verified_by: str) -> str:
+    """Note which way a tool came, for `till doctor`; returns `came_by`."""
+    with locked("state"):
+        document = records()
+        document[tool] = {
+            "version": version,
+            "path": str(path),
+            "came_by": came_by,
+            "verified_by": verified_by,
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        with new_entry(_records_file()) as made:
+            made.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n")
+    return came_by
+
+
+def came_by(tool: str) -> str:
+    """Which way a recorded tool came, or "unknown"."""
+    return str(records().get(tool, {}).get("came_by", "unknown"))

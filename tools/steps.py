@@ -1,0 +1,38 @@
+"""Contents page of the set-up: which steps there are, and which needs which."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+
+from tools import paths, plugins, pulumi_cli, venv
+from tools.schedule import Step, run_steps
+
+STEPS = (
+    Step("venv", "Python packages by hash", venv.install),
+    Step("pulumi", "Pulumi CLI and Python language host", pulumi_cli.install, after=("venv",)),
+    Step("random", "Pulumi plugin random", plugins.install_random),
+)
+
+
+def main() -> int:
+    """Run the steps asked for; 0 when the machine is ready, 1 when a step failed, 2 on bad usage."""
+    names = [step.name for step in STEPS]
+    parser = argparse.ArgumentParser(prog="tools/setup", description="Set this machine up for Till.")
+    parser.add_argument("--only", help=f"comma-separated steps, without those they need: {','.join(names)}")
+    arguments = parser.parse_args()
+    only = set(arguments.only.split(",")) if arguments.only else set(names)
+    if unknown := only - set(names):
+        parser.error(f"unknown step {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    if platform.system() != "Linux" or platform.machine() != "x86_64":
+        print(f"tools/setup: Linux on x86-64 is needed, this is {platform.platform()}", file=sys.stderr)
+        return 1
+    ok = run_steps([step for step in STEPS if step.name in only], paths.LOGS)
+    if not ok:
+        print("tools/setup: mend what is named above and run it again; what is done stays done", file=sys.stderr)
+    return 0 if ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
