@@ -6,13 +6,17 @@ import argparse
 import platform
 import sys
 
-from tools import paths, plugins, pulumi_cli, venv
+from tools import directus, docker_engine, machine, node, paths, plugins, pulumi_cli, venv
 from tools.schedule import Step, run_steps
 
 STEPS = (
+    Step("debian", "Debian packages", machine.install_programs),
+    Step("docker", "Docker engine", docker_engine.ensure, after=("debian",)),
     Step("venv", "Python packages by hash", venv.install),
     Step("pulumi", "Pulumi CLI and Python language host", pulumi_cli.install, after=("venv",)),
     Step("random", "Pulumi plugin random", plugins.install_random),
+    Step("node", "Node for hosts and builds", node.install),
+    Step("directus", "Directus bundle", directus.install, after=("node",)),
 )
 
 

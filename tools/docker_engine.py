@@ -1,0 +1,92 @@
+"""The Docker engine: found running, or started; stopped again only if this checkout started it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import IO
+
+from tools import paths
+from tools.command import as_root, output, run
+from tools.failure import StepFailed
+from tools.machine import SEARCH_PATH, found
+from tools.pins import timeout_s
+
+LOG = paths.STATE / "logs" / "dockerd.log"
+
+
+def version() -> str | None:
+    """The running engine's version, or None when none answers."""
+    return output(["docker", "version", "--format", "{{.Server.Version}}"]) or None
+
+
+def ensure(log: IO[str]) -> str:
+    """Have an engine that answers; returns how it came to run. StepFailed names the cause otherwise."""
+    if version():
+        return "running"
+    if found("dockerd") is None:
+        raise StepFailed("`dockerd` is not installed", "apt-get install docker.io, then tools/setup")
+    if Path("/run/systemd/system").is_dir():
+        run(as_root(["systemctl", "start", "docker"]), log, timeout_s=60, next_command="journalctl -u docker -n 50")
+        _wait(None)
+        return "started by systemd"
+    _start()
+    return f"started here, log in {LOG.relative_to(paths.CHECKOUT)}"
+
+
+def _start() -> None:
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    with LOG.open("a") as log:
+        process = subprocess.Popen(
+            as_root(["dockerd", "--pidfile", str(paths.DOCKERD_PID)]),
+            env={**os.environ, "PATH": SEARCH_PATH},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    _wait(process)
+
+
+def _wait(process: subprocess.Popen[bytes] | None) -> None:
+    deadline = time.monotonic() + timeout_s("dockerd_start")
+    while not version():
+        if process is not None and process.poll() is not None:
+            paths.DOCKERD_PID.unlink(missing_ok=True)
+            cause = LOG.read_text(errors="replace").strip().splitlines()[-1:] or ["no output"]
+            raise StepFailed(f"dockerd ended with {process.returncode}: {cause[0]}", f"less {LOG}")
+        if time.monotonic() > deadline:
+            reason = output(["docker", "version"]) or "is your user in the group docker?"
+            raise StepFailed(f"the Docker engine does not answer: {reason}", f"docker info; less {LOG}")
+        time.sleep(0.2)
+
+
+def stop_ours() -> str:
+    """Stop the engine if this checkout started it and nothing runs on it; returns what was done."""
+    try:
+        pid = int(paths.DOCKERD_PID.read_text())
+        name = Path(f"/proc/{pid}/comm").read_text().strip()
+    except (FileNotFoundError, ProcessLookupError, ValueError):
+        paths.DOCKERD_PID.unlink(missing_ok=True)
+        return "not ours: left alone"
+    if name != "dockerd":
+        paths.DOCKERD_PID.unlink(missing_ok=True)
+        return "not ours: left alone"
+    if running := output(["docker", "ps", "--format", "{{.Names}}"]):
+        return f"left running for {', '.join(running.splitlines())}"
+    subprocess.run(as_root(["kill", f"-{signal.SIGTERM.value}", str(pid)]), check=False)
+    deadline = time.monotonic() + timeout_s("dockerd_start")
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    if Path(f"/proc/{pid}").exists():
+        return f"asked to stop, still there as process {pid}"
+    return "stopped"
+
+
+if __name__ == "__main__":
+    print(f"docker engine: {stop_ours()}", file=sys.stderr)
