@@ -28,6 +28,10 @@ if [ -z "${{PULUMI_CONFIG_PASSPHRASE+set}}${{PULUMI_CONFIG_PASSPHRASE_FILE+set}}
     export PULUMI_CONFIG_PASSPHRASE_FILE={passphrase}
 fi
 export PULUMI_SKIP_UPDATE_CHECK="${{PULUMI_SKIP_UPDATE_CHECK:-true}}"
+if [ -z "${{TILL_LAB_IMAGE:-}}" ] && [ -r {lab_image} ]; then
+    TILL_LAB_IMAGE=$(cat {lab_image})
+    export TILL_LAB_IMAGE
+fi
 export PATH={venv_bin}:{pulumi_bin}:"$PATH"
 if [ ! -x {pulumi_bin}/pulumi ]; then
     echo 'pulumi: the CLI is not in '{pulumi_bin}': run tools/setup' >&2
@@ -92,6 +96,7 @@ def _wrapper() -> None:
         pulumi_home=paths.pulumi_home(),
         backend=paths.PULUMI_BACKEND,
         passphrase=shlex.quote(str(paths.PASSPHRASE)),
+        lab_image=shlex.quote(str(paths.STATE / "lab-image")),
         venv_bin=shlex.quote(str(paths.VENV / "bin")),
         pulumi_bin=shlex.quote(str(paths.pulumi_bin())),
     )
