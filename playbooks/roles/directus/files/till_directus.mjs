@@ -9,12 +9,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { schemaChanges } from './directus_schema.mjs';
 import { accessChanges } from './directus_access.mjs';
 
-const environment = Object.fromEntries(
-  readFileSync('/etc/till/env/directus.env', 'utf8')
-    .split('\n')
-    .filter((line) => /^[A-Z]/.test(line))
-    .map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
-);
+// As a unit's step the environment is there; on Ansible's command line it is read from the unit's file.
+const environment = process.env.TILL_DIRECTUS_RELEASE
+  ? process.env
+  : Object.fromEntries(
+      readFileSync('/etc/till/env/directus.env', 'utf8')
+        .split('\n')
+        .filter((line) => /^[A-Z]/.test(line))
+        .map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
+    );
 const release = environment.TILL_DIRECTUS_RELEASE;
 const require = createRequire(`${release}/package.json`);
 const credential = (name) => readFileSync(`/etc/till/credentials/directus_${name}`, 'utf8');
