@@ -1,0 +1,250 @@
+"""What a setting must look like, and what settings say about each other."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import decimal
+import ipaddress
+import re
+import struct
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from infra.contract import OUTSIDE_ROLES, Role
+
+if TYPE_CHECKING:
+    from infra.settings import HostSettings, OutsideSettings, Settings
+
+AUTO = "auto"
+PLACEHOLDER = re.compile(r"(?i)replace-?me|change-?me|your[_-]|^todo$|^x+$")
+KEYSCAN = "ssh-keyscan -t ed25519 ADDRESS, compare it with the provider's console, set hostKey to `ssh-ed25519 AAAA...`"
+KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
+LIVE_ONLY = "production"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A setting that can't be used: where it is, what it says, why not, and what to run."""
+
+    key: str
+    value: Any
+    reason: str
+    next_command: str
+
+    def sentence(self, secret_keys: Collection[str]) -> str:
+        shown = "" if self.value is None else f" = {self.value!r}"
+        if self.key in secret_keys:
+            shown = " = [REDACTED]"
+        return f"till:{self.key}{shown}: {self.reason.rstrip('. ')}. Next: {self.next_command}"
+
+
+def _check(test: Callable[[str], bool], complaint: str) -> AfterValidator:
+    def validate(text: str) -> str:
+        if not test(text):
+            raise ValueError(complaint)
+        return text
+
+    return AfterValidator(validate)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return not ipaddress.ip_address(text).is_unspecified
+    except ValueError:
+        return False
+
+
+def _is_host_key(text: str) -> bool:
+    parts = text.split()
+    if len(parts) != 2 or parts[0] not in KEY_TYPES:
+        return False
+    try:
+        blob = base64.b64decode(parts[1], validate=True)
+        (length,) = struct.unpack(">I", blob[:4])
+    except (binascii.Error, struct.error):
+        return False
+    return blob[4 : 4 + length].decode("ascii", "replace") == parts[0] and len(blob) > 4 + length
+
+
+def _is_subnet(text: str) -> bool:
+    try:
+        return text == AUTO or ipaddress.IPv4Network(text).prefixlen == 24
+    except ValueError:
+        return False
+
+
+def _is_rate(text: str) -> bool:
+    try:
+        rate = decimal.Decimal(text)
+    except decimal.InvalidOperation:
+        return False
+    return rate.is_finite() and rate > 0
+
+
+DOMAIN = re.compile(r"^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$")
+LABEL = re.compile(r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$")
+
+Label = Annotated[str, _check(lambda text: bool(LABEL.match(text)), "not a name of small letters, digits and hyphens")]
+DomainName = Annotated[
+    str, _check(lambda text: bool(DOMAIN.match(text)), "not a domain name (small letters, no dot at the end)")
+]
+Address = Annotated[str, _check(_is_address, "not an IP address")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+HostKey = Annotated[str, _check(_is_host_key, f"not a public host key. Next: {KEYSCAN}")]
+HttpsUrl = Annotated[str, _check(lambda text: text.startswith("https://"), "not an https:// address")]
+Subnet = Annotated[str, _check(_is_subnet, "neither `auto` nor a /24 such as 198.18.7.0/24")]
+Decimal = Annotated[str, _check(_is_rate, "not a decimal number above zero")]
+
+
+def problems(stack: str, settings: Settings, secret_keys: Collection[str]) -> list[Problem]:
+    """Every contradiction between settings that are each well-formed."""
+    return [
+        *_environment(stack, settings),
+        *_names(settings),
+        *_hosts(stack, settings),
+        *_credentials(stack, settings, secret_keys),
+        *_certificates(settings),
+    ]
+
+
+def _environment(stack: str, settings: Settings) -> Iterator[Problem]:
+    mode, environment = settings.paypal_mode, settings.environment
+    if environment == LIVE_ONLY and mode != "live":
+        yield Problem(
+            "paypalMode",
+            mode,
+            "production takes real payments only",
+            f"pulumi config set till:paypalMode live -s {stack}",
+        )
+    if environment != LIVE_ONLY and mode == "live":
+        yield Problem(
+            "paypalMode",
+            mode,
+            f"{environment} must never take real payments",
+            f"pulumi config set till:paypalMode sandbox -s {stack}",
+        )
+    if environment == LIVE_ONLY and settings.outside is not None:
+        yield Problem(
+            "outside",
+            settings.outside.name,
+            "nothing plays the world outside in production",
+            f"pulumi config rm till:outside -s {stack}",
+        )
+    if mode == "simulator" and settings.outside is None and environment != LIVE_ONLY:
+        yield Problem(
+            "outside",
+            None,
+            "paypalMode simulator needs the host that runs the simulator",
+            "set till:outside in the stack file, or paypalMode to sandbox",
+        )
+
+
+def _names(settings: Settings) -> Iterator[Problem]:
+    for key, name in (
+        ("shopName", settings.shop_name),
+        ("adminName", settings.admin_name),
+        ("apiName", settings.api_name),
+    ):
+        if name != settings.zone and not name.endswith(f".{settings.zone}"):
+            yield Problem(
+                key,
+                name,
+                f"outside of the zone {settings.zone}, which the stack's nameservers serve",
+                f"pulumi config set till:{key} NAME.{settings.zone}",
+            )
+
+
+def _hosts(stack: str, settings: Settings) -> Iterator[Problem]:
+    edit = f"edit till:hosts in Pulumi.{stack}.yaml"
+    every: list[HostSettings | OutsideSettings] = [*settings.hosts, *([settings.outside] if settings.outside else [])]
+    yield from _places(stack, settings.environment == "lab", every)
+    for position, host in enumerate(settings.hosts):
+        place = f"hosts[{position}]"
+        if Role.EDGE in host.roles and Role.APP not in host.roles:
+            yield Problem(
+                f"{place}.roles",
+                [str(role) for role in host.roles],
+                "an edge host must also have the role app (docs/adr/0007)",
+                edit,
+            )
+        if foreign := sorted(OUTSIDE_ROLES & set(host.roles)):
+            yield Problem(f"{place}.roles", [str(role) for role in foreign], "these belong to till:outside only", edit)
+        if len(set(host.roles)) != len(host.roles):
+            yield Problem(f"{place}.roles", [str(role) for role in host.roles], "a role stands there twice", edit)
+    for role in (Role.EDGE, Role.APP, Role.DATABASE, Role.NAMESERVER):
+        if not any(role in host.roles for host in settings.hosts):
+            yield Problem("hosts", None, f"no host has the role {role}", edit)
+    members = [host.name for host in settings.hosts if Role.ETCD in host.roles]
+    if len(members) % 2 == 0:
+        yield Problem(
+            "hosts", members, f"{len(members)} etcd members; an odd number of at least one is needed for a quorum", edit
+        )
+
+
+def _places(stack: str, made_here: bool, every: list[HostSettings | OutsideSettings]) -> Iterator[Problem]:
+    edit = f"edit till:hosts in Pulumi.{stack}.yaml"
+    names: dict[str, str] = {}
+    sockets: dict[tuple[str, int], str] = {}
+    for position, host in enumerate(every):
+        place = "outside" if host.name == "outside" else f"hosts[{position}]"
+        if host.name in names:
+            yield Problem(f"{place}.name", host.name, f"the name of {names[host.name]}, too", edit)
+        names.setdefault(host.name, place)
+        if made_here:
+            if host.address or host.host_key:
+                yield Problem(
+                    f"{place}.address", host.address, "Pulumi makes a lab's hosts and chooses their addresses", edit
+                )
+            continue
+        for key, value, following in (("address", host.address, edit), ("hostKey", host.host_key, KEYSCAN)):
+            if value is None:
+                yield Problem(f"{place}.{key}", None, f"missing for host {host.name}", following)
+        if host.address:
+            first = sockets.setdefault((host.address, host.port), host.name)
+            if first != host.name:
+                yield Problem(
+                    f"{place}.address", f"{host.address}:{host.port}", f"the place of host {first}, too", edit
+                )
+
+
+def _credentials(stack: str, settings: Settings, secret_keys: Collection[str]) -> Iterator[Problem]:
+    if settings.paypal_mode == "simulator":
+        return
+    given = {
+        "paypalClientId": settings.paypal_client_id,
+        "paypalClientSecret": settings.paypal_client_secret.get_secret_value(),
+        "paypalWebhookId": settings.paypal_webhook_id,
+        "sentryDsn": settings.sentry_dsn.get_secret_value(),
+        "gaId": settings.ga_id,
+    }
+    for key, value in given.items():
+        secret = key in ("paypalClientSecret", "sentryDsn")
+        following = f"pulumi config set {'--secret ' if secret else ''}till:{key} -s {stack}"
+        if PLACEHOLDER.search(value):
+            yield Problem(key, value, "still the placeholder", following)
+        elif not value and key.startswith("paypal"):
+            yield Problem(key, None, f"empty, and paypalMode is {settings.paypal_mode}", following)
+        elif value and secret and key not in secret_keys:
+            yield Problem(key, value, "stands unencrypted in the stack file", following)
+
+
+def _certificates(settings: Settings) -> Iterator[Problem]:
+    days, renew = settings.host_certificate_days, settings.host_certificate_renew_days
+    if renew >= days:
+        yield Problem(
+            "hostCertificateRenewDays",
+            renew,
+            f"not below hostCertificateDays ({days}): certificates would be renewed for ever",
+            "pulumi config set till:hostCertificateRenewDays 30",
+        )
+    if days >= settings.internal_ca_days:
+        yield Problem(
+            "internalCaDays",
+            settings.internal_ca_days,
+            f"not above hostCertificateDays ({days})",
+            "pulumi config set till:internalCaDays 3650",
+        )
