@@ -1,0 +1,41 @@
+"""Errors that say what, where, and the next command; each has the exit code of the design."""
+
+from __future__ import annotations
+
+
+class TillError(Exception):
+    """A failure of ours (exit code 1)."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, next_command: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.next_command = next_command
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  next: {self.next_command}" if self.next_command else self.message
+
+
+class UsageError(TillError):
+    """Bad usage or configuration."""
+
+    exit_code = 2
+
+
+class GateSaidNo(TillError):
+    """A gate said no and the old state was kept."""
+
+    exit_code = 3
+
+
+class HostUnreachable(TillError):
+    """A host can't be reached, or is not the host that was pinned."""
+
+    exit_code = 4
+
+
+class Refused(TillError):
+    """A lock, a window, a missing sign-off or confirmation."""
+
+    exit_code = 5

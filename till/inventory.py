@@ -1,0 +1,96 @@
+"""The inventory: a pure function of the contract."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from infra.contract import Contract, Host, Role
+
+from till.errors import UsageError
+
+PYTHON = "/usr/bin/python3"
+
+
+def build(contract: Contract, artefacts: dict[str, str]) -> dict[str, Any]:
+    """The inventory as Ansible's YAML plugin reads it, secrets in clear.
+
+    `artefacts` are paths on the controller (till_node_archive and so on). Raises UsageError without hosts.
+    """
+    if not contract.hosts:
+        raise UsageError(f"stack {contract.stack} has no hosts", f".venv/bin/pulumi up -s {contract.stack}")
+    outside = contract.outside.host if contract.outside else None
+    everyone = [*contract.hosts, *([outside] if outside else [])]
+    groups: dict[str, list[str]] = {role.value: [] for role in Role}
+    groups["fleet"] = [host.name for host in contract.hosts]
+    if outside is None or outside.name != "outside":
+        # Plays say `hosts: outside`: a host of that name is found without a group.
+        groups["outside"] = [outside.name] if outside else []
+    for host in everyone:
+        for role in host.roles:
+            groups[role.value].append(host.name)
+        groups.setdefault(f"site_{host.site}", []).append(host.name)
+    return {
+        "all": {
+            "hosts": {host.name: _host_vars(contract, host) for host in everyone},
+            "vars": {**_fleet_vars(contract), **artefacts},
+            "children": {name: {"hosts": {host: {} for host in hosts}} for name, hosts in sorted(groups.items())},
+        }
+    }
+
+
+def _host_vars(contract: Contract, host: Host) -> dict[str, Any]:
+    certificate = contract.host_certificates.get(host.name)
+    if certificate is None:
+        raise UsageError(f"host {host.name} has no certificate in the contract", f".venv/bin/pulumi up -s {contract.stack}")
+    return {
+        "ansible_host": host.address,
+        "ansible_port": host.port,
+        "ansible_user": host.user,
+        "ansible_python_interpreter": PYTHON,
+        "till_host": host.name,
+        "till_address": host.address,
+        "till_ssh_port": host.port,
+        "till_site": host.site,
+        "till_certificate_pem": certificate.certificate_pem,
+        "till_certificate_key_pem": certificate.private_key_pem.get_secret_value(),
+    }
+
+
+def _fleet_vars(contract: Contract) -> dict[str, Any]:
+    outside = contract.outside
+    return {
+        "till_stack": contract.stack,
+        "till_environment": contract.environment,
+        "till_zone": contract.names.zone,
+        "till_shop_name": contract.names.shop,
+        "till_admin_name": contract.names.admin,
+        "till_api_name": contract.names.api,
+        "till_fleet": [
+            {"name": host.name, "address": host.address, "site": host.site, "roles": [role.value for role in host.roles]}
+            for host in contract.hosts
+        ],
+        "till_outside": None
+        if outside is None
+        else {
+            "name": outside.host.name,
+            "address": outside.host.address,
+            "paypal_name": outside.paypal_name,
+            "acme_name": outside.acme_name,
+        },
+        "till_paypal": contract.paypal.model_dump(),
+        "till_acme": contract.acme.model_dump(),
+        "till_settlement": contract.settlement.model_dump(),
+        "till_public_env": contract.public_env,
+        "till_internal_ca_pem": contract.internal_ca_pem,
+        "till_secrets": {name: secret.get_secret_value() for name, secret in contract.secrets.items()},
+    }
+
+
+def known_hosts(contract: Contract) -> str:
+    """OpenSSH known_hosts lines: each host by its pinned key, nobody else."""
+    outside = [contract.outside.host] if contract.outside else []
+    return "".join(f"{_pattern(host)} {host.host_key}\n" for host in [*contract.hosts, *outside])
+
+
+def _pattern(host: Host) -> str:
+    return host.address if host.port == 22 else f"[{host.address}]:{host.port}"

@@ -1,0 +1,66 @@
+"""One change per stack at a time: a lock that names its holder and survives the holder's crash."""
+
+from __future__ import annotations
+
+import fcntl
+import getpass
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from till.errors import Refused
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def holder(path: Path) -> dict[str, Any]:
+    """Who wrote the lock file last; empty when nobody did."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found
+
+
+@contextmanager
+def held(path: Path, verb: str) -> Iterator[None]:
+    """Hold the stack's lock. Raises Refused naming the holder when somebody has it.
+
+    The kernel holds the lock (flock), so it ends with its holder, however that one ends; the file only tells who it is.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            other = holder(path)
+            raise Refused(
+                f"stack {path.stem} is locked: {other.get('verb', 'a change')} by {other.get('user', '?')}"
+                f" on {other.get('host', '?')} (process {other.get('pid', '?')}) since {other.get('since', '?')}",
+                "wait for it, or ask its holder",
+            ) from None
+        file.truncate(0)
+        file.write(
+            json.dumps(
+                {
+                    "verb": verb,
+                    "user": getpass.getuser(),
+                    "host": socket.gethostname(),
+                    "pid": os.getpid(),
+                    "boot_id": _boot_id(),
+                    "since": datetime.now(UTC).isoformat(timespec="seconds"),
+                }
+            )
+        )
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)

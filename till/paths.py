@@ -1,0 +1,29 @@
+"""Where things are on the controller."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+STATE = CHECKOUT / ".till"
+PLAYBOOKS = CHECKOUT / "playbooks"
+VENV_BIN = CHECKOUT / ".venv" / "bin"
+
+
+def release_dir(stack: str, version: str) -> Path:
+    return STATE / "releases" / stack / version
+
+
+def journal_file(stack: str) -> Path:
+    return STATE / "journal" / f"{stack}.jsonl"
+
+
+def lock_file(stack: str) -> Path:
+    return STATE / "locks" / f"{stack}.json"
+
+
+def log_dir() -> Path:
+    """Logs of builds and plays, redacted."""
+    folder = STATE / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,133 @@
+"""Pulumi, as seen by the runner: bring a stack up, read its contract, destroy it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+
+from infra.contract import Contract, parse
+from pydantic import ValidationError
+
+from till.errors import TillError, UsageError
+from till.paths import CHECKOUT, VENV_BIN
+
+READ_TIMEOUT_S = 120
+STACKS = ("lab", "staging", "production")
+
+
+def known(stack: str) -> str:
+    """The name, or an error when this project has no such stack."""
+    if not (CHECKOUT / f"Pulumi.{stack}.yaml").is_file():
+        there = sorted(path.name.split(".")[1] for path in CHECKOUT.glob("Pulumi.*.yaml"))
+        raise UsageError(
+            f"stack {stack!r} is not one of this project's: there is no Pulumi.{stack}.yaml",
+            f"choose one of {', '.join(there)}",
+        )
+    return stack
+
+
+def _pulumi() -> str:
+    wrapper = VENV_BIN / "pulumi"
+    if not wrapper.exists():
+        raise UsageError("the Pulumi command is not set up", "make tools")
+    return str(wrapper)
+
+
+def _why(stderr: str, stack: str) -> TillError:
+    text = stderr.strip()
+    if "incorrect passphrase" in text:
+        return UsageError(
+            f"stack {stack}: the passphrase does not open the stack's secrets",
+            "put the right one into .till/passphrase, or set PULUMI_CONFIG_PASSPHRASE_FILE",
+        )
+    if "no stack named" in text:
+        return UsageError(f"stack {stack} does not exist yet", f".venv/bin/pulumi up -s {stack}")
+    last = "\n".join(line for line in text.splitlines() if line.strip())[-2000:]
+    return UsageError(f"stack {stack} can't be read: {last or 'pulumi said nothing'}", f".venv/bin/pulumi stack -s {stack}")
+
+
+def _run(*arguments: str, stack: str, timeout_s: int = READ_TIMEOUT_S) -> str:
+    done = subprocess.run(
+        [_pulumi(), *arguments, "--non-interactive", "--stack", stack],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise _why(done.stderr, stack)
+    return done.stdout
+
+
+def contract(stack: str) -> Contract:
+    """Read the contract of a stack.
+
+    Raises UsageError when the stack can't be read, has no contract or has one of another version.
+    """
+    known(stack)
+    text = _run("stack", "output", "contract", "--show-secrets", stack=stack).strip()
+    if not text:
+        raise UsageError(f"stack {stack} has no contract", f".venv/bin/pulumi up -s {stack}")
+    try:
+        return parse(text)
+    except ValidationError as reason:
+        # pydantic would print the input, which holds secrets.
+        places = ", ".join(".".join(str(part) for part in error["loc"]) for error in reason.errors(include_input=False))
+        raise UsageError(f"stack {stack}: its contract is not valid at {places}", f".venv/bin/pulumi up -s {stack}") from None
+    except ValueError as reason:
+        raise UsageError(f"stack {stack}: {reason}", f".venv/bin/pulumi up -s {stack}") from None
+
+
+def exists(stack: str) -> bool:
+    """Whether the stack was made in this backend."""
+    done = subprocess.run(
+        [_pulumi(), "stack", "ls", "--json", "--non-interactive"], cwd=CHECKOUT, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise _why(done.stderr, stack)
+    import json
+
+    return any(entry["name"].split("/")[-1] == stack for entry in json.loads(done.stdout))
+
+
+def _stream(arguments: list[str], say: Callable[[str], None], stack: str, timeout_s: int) -> None:
+    process = subprocess.Popen(
+        [_pulumi(), *arguments, "--non-interactive", "--stack", stack],
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "NO_COLOR": "1"},
+    )
+    assert process.stdout is not None
+    seen: list[str] = []
+    for line in process.stdout:
+        seen.append(line)
+        if line.strip():
+            say(line.rstrip())
+    if process.wait(timeout=timeout_s) != 0:
+        text = "".join(seen)
+        if "incorrect passphrase" in text or "no stack named" in text:
+            raise _why(text, stack)
+        errors = [line.strip() for line in seen if "error:" in line and "update failed" not in line]
+        raise UsageError(
+            f"pulumi {arguments[0]} of stack {stack} failed: {' / '.join(errors)[-2000:] or text[-2000:]}",
+            f"mend it, then .venv/bin/pulumi {arguments[0]} -s {stack}",
+        )
+
+
+def up(stack: str, say: Callable[[str], None]) -> None:
+    """Make what the stack says; sees first what was removed behind Pulumi's back."""
+    if not exists(known(stack)):
+        _run("stack", "init", stack=stack)
+    _stream(["up", "--yes", "--refresh", "--suppress-outputs", "--color", "never"], say, stack, 900)
+
+
+def destroy(stack: str, say: Callable[[str], None]) -> None:
+    """Remove everything of the stack, then the stack itself; its settings file stays."""
+    if not exists(known(stack)):
+        return
+    _stream(["destroy", "--yes", "--color", "never"], say, stack, 600)
+    _run("stack", "rm", "--yes", "--preserve-config", stack=stack)

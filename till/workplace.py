@@ -1,0 +1,130 @@
+"""A private folder for one run: keys, inventory and known hosts on tmpfs, gone afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from infra.contract import Contract
+
+from till import inventory
+from till.paths import PLAYBOOKS
+
+# Persists between the tasks of a run; ended with the run.
+CONTROL_PERSIST_S = 60
+CONNECT_TIMEOUT_S = 10
+# What programs on the controller need from our own environment, and nothing else.
+ALLOWED_ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SSH_AUTH_SOCK", "TERM", "TMPDIR", "TZ", "USER")
+
+CONFIG = """[defaults]
+forks = {forks}
+gathering = explicit
+host_key_checking = True
+interpreter_python = /usr/bin/python3
+retry_files_enabled = False
+deprecation_warnings = False
+nocows = True
+timeout = {connect_timeout_s}
+local_tmp = {folder}/ansible
+roles_path = {playbooks}/roles
+[ssh_connection]
+pipelining = True
+retries = 1
+control_path_dir = {folder}/cp
+control_path = %(directory)s/%%C
+ssh_args = {ssh_args}
+"""
+
+
+def environment() -> dict[str, str]:
+    """Our own environment, cut to what is allowed through."""
+    found = {name: os.environ[name] for name in ALLOWED_ENVIRONMENT if name in os.environ}
+    return {"LANG": "C.UTF-8", **found}
+
+
+class Workplace:
+    """Files of one run below `folder` (0700, on tmpfs where there is one)."""
+
+    def __init__(self, folder: Path, contract: Contract, artefacts: dict[str, str]) -> None:
+        self.folder = folder
+        self.contract = contract
+        self.known_hosts = self._write("known_hosts", inventory.known_hosts(contract))
+        self.inventory_document = inventory.build(contract, artefacts)
+        self.inventory = self._write("inventory.json", json.dumps(self.inventory_document))
+        (folder / "cp").mkdir(mode=0o700)
+        self.key = (
+            self._write("id", contract.ssh_private_key.get_secret_value()) if contract.ssh_private_key is not None else None
+        )
+        self.config = self._write(
+            "ansible.cfg",
+            CONFIG.format(
+                forks=max(8, len(contract.hosts) + 1),
+                connect_timeout_s=CONNECT_TIMEOUT_S,
+                folder=folder,
+                playbooks=PLAYBOOKS,
+                ssh_args=" ".join(self.ssh_options()),
+            ),
+        )
+
+    def _write(self, name: str, text: str) -> Path:
+        path = self.folder / name
+        path.touch(mode=0o600)
+        path.write_text(text if text.endswith("\n") else text + "\n")
+        return path
+
+    def ssh_options(self) -> list[str]:
+        options = [
+            f"-oUserKnownHostsFile={self.known_hosts}",
+            "-oGlobalKnownHostsFile=/dev/null",
+            "-oStrictHostKeyChecking=yes",
+            "-oControlMaster=auto",
+            f"-oControlPersist={CONTROL_PERSIST_S}",
+            "-oServerAliveInterval=10",
+            "-oServerAliveCountMax=3",
+            "-oBatchMode=yes",
+        ]
+        if self.key is not None:
+            options += [f"-oIdentityFile={self.key}", "-oIdentitiesOnly=yes"]
+        return options
+
+    def ssh(self, host: str, command: str, timeout_s: int = 30) -> subprocess.CompletedProcess[str]:
+        """Run one command on a host as root; never raises for its exit code."""
+        entry: dict[str, Any] = self.inventory_document["all"]["hosts"][host]
+        target = f"{entry['ansible_user']}@{entry['ansible_host']}"
+        return subprocess.run(
+            ["ssh", *self.ssh_options(), f"-oControlPath={self.folder}/cp/%C", f"-oConnectTimeout={CONNECT_TIMEOUT_S}",
+             "-p", str(entry["ansible_port"]), target, f"sudo -n {command}" if entry["ansible_user"] != "root" else command],
+            capture_output=True, text=True, timeout=timeout_s, check=False, env=environment(), stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """End the connections that persist, then remove everything."""
+        for socket in (self.folder / "cp").iterdir():
+            subprocess.run(
+                ["ssh", "-oControlPath=" + str(socket), "-O", "exit", "nobody@localhost"],
+                capture_output=True, check=False, timeout=10,
+            )  # fmt: skip
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextmanager
+def opened(contract: Contract, artefacts: dict[str, str] | None = None) -> Iterator[Workplace]:
+    """A workplace that is removed however the block ends."""
+    base = Path("/dev/shm")
+    folder = Path(tempfile.mkdtemp(prefix="till-", dir=base if os.access(base, os.W_OK) else None))
+    try:
+        workplace = Workplace(folder, contract, artefacts or {})
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    try:
+        yield workplace
+    finally:
+        workplace.close()
