@@ -15,9 +15,11 @@ COPIED_OPTIONS = re.compile(r"^Acquire::(https?::Proxy\b|Check-Valid-Until|Check
 
 
 def sources(files: Iterable[Path] | None = None) -> str:
-    """One-line sources of our Debian suite's main component, "" where this machine has none (a mirror's default serves)."""
+    """One-line sources of our Debian suite's main component; "" where this machine has none."""
     if files is None:
-        files = sorted([*APT.glob("sources.list"), *APT.glob("sources.list.d/*.list"), *APT.glob("sources.list.d/*.sources")])
+        files = sorted(
+            [*APT.glob("sources.list"), *APT.glob("sources.list.d/*.list"), *APT.glob("sources.list.d/*.sources")]
+        )
     rows: list[tuple[str, str]] = []
     for file in files:
         text = file.read_text()
@@ -49,6 +51,10 @@ def _deb822(text: str) -> list[tuple[str, str]]:
     for stanza in re.split(r"\n\s*\n", text):
         lines = [line for line in stanza.splitlines() if line and not line.startswith("#")]
         fields = {name.lower(): value.split() for name, _, value in (line.partition(":") for line in lines)}
-        if "deb" in fields.get("types", []) and "main" in fields.get("components", []) and fields.get("enabled") != ["no"]:
+        if (
+            "deb" in fields.get("types", [])
+            and "main" in fields.get("components", [])
+            and fields.get("enabled") != ["no"]
+        ):
             rows += [(uri, suite) for uri in fields.get("uris", []) for suite in fields.get("suites", [])]
     return rows

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -36,7 +35,7 @@ def new_entry(entry: Path) -> Iterator[Path]:
         yield made
         if entry.is_dir():
             entry.rename(workplace / "replaced")
-        os.replace(made, entry)
+        made.replace(entry)
     finally:
         shutil.rmtree(workplace, ignore_errors=True)
 

@@ -94,13 +94,13 @@ def _opt(folder: Path, log: IO[str]) -> None:
     release = release.with_name(release.name.removeprefix("directus-"))
     for archive, to, strip in ((paths.node_archive(), node, 1), (bundle(), release, 0)):
         to.mkdir(parents=True)
-        unpack = ["tar", "-xzf", archive, "-C", to, f"--strip-components={strip}", "--no-same-owner"]
+        unpack: list[str | Path] = ["tar", "-xzf", archive, "-C", to, f"--strip-components={strip}", "--no-same-owner"]
         run(unpack, log, timeout_s=timeout_s("build"))
     (folder / "node").symlink_to(node.name)
 
 
 def _wheels(folder: Path, log: IO[str]) -> None:
-    pip = [paths.VENV / "bin" / "python", "-m", "pip", "wheel", "--quiet", "--require-hashes"]
+    pip: list[str | Path] = [paths.VENV / "bin" / "python", "-m", "pip", "wheel", "--quiet", "--require-hashes"]
     run([*pip, "--wheel-dir", folder, "-r", PATRONI_REQUIREMENTS], log, timeout_s=timeout_s("build"))
 
 

@@ -43,14 +43,19 @@ def install_random(log: IO[str]) -> str:
             came = "official"
         except Unreachable as reason:
             log.write(f"official plugin not reachable: {reason}\n")
-            _stand_in()
+            install_stand_in()
             came, verified_by = "stand-in", "this checkout"
         return cached.record(
-            "random plugin", version=version("pulumi_random"), path=entry / PROGRAM, came_by=came, verified_by=verified_by
+            "random plugin",
+            version=version("pulumi_random"),
+            path=entry / PROGRAM,
+            came_by=came,
+            verified_by=verified_by,
         )
 
 
-def _stand_in() -> None:
+def install_stand_in() -> None:
+    """Put the stand-in where Pulumi looks for the plugin."""
     entry = paths.random_plugin()
     with cached.new_entry(entry) as made:
         shutil.copytree(STAND_IN, made / "random_stand_in", ignore=shutil.ignore_patterns("__pycache__"))

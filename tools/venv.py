@@ -47,7 +47,7 @@ def install(log: IO[str]) -> str:
     python = paths.VENV / "bin" / "python"
     if not python.exists():
         _create(log)
-    if STAMP.exists() and STAMP.read_text() == wanted:
+    if is_current():
         did = "present"
     else:
         _packages(python, log)
@@ -61,14 +61,19 @@ def install(log: IO[str]) -> str:
     return did
 
 
+def is_current() -> bool:
+    """Whether `.venv` was filled from this checkout's pins."""
+    return STAMP.exists() and STAMP.read_text() == _fingerprint()
+
+
 def _fingerprint() -> str:
     content = REQUIREMENTS.read_bytes() + (paths.CHECKOUT / "pyproject.toml").read_bytes()
-    return hashlib.sha256(content + sys.version.encode()).hexdigest()
+    return hashlib.sha256(content).hexdigest()
 
 
 def _create(log: IO[str]) -> None:
     run(
-        [sys.executable, "-m", "venv", paths.VENV],
+        [sys.executable, "-m", "venv", "--clear", paths.VENV],
         log,
         timeout_s=timeout_s("download"),
         next_command="apt-get install python3-venv, then tools/setup",
@@ -78,9 +83,9 @@ def _create(log: IO[str]) -> None:
 def _packages(python: Path, log: IO[str]) -> None:
     uv = paths.VENV / "bin" / "uv"
     if (output([uv, "--version"]) or "").split()[1:2] != [_pinned_uv()]:
-        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         run([*pip, "--require-hashes", "-r", UV_REQUIREMENTS], log, timeout_s=timeout_s("download"))
-    install = [uv, "pip", "install", "--quiet", "--python", python]
+    install: list[str | Path] = [uv, "pip", "install", "--quiet", "--python", python]
     run([*install, "--require-hashes", "-r", REQUIREMENTS], log, timeout_s=timeout_s("build"))
     # Editable and without dependencies: those are the hash-pinned ones above.
     run([*install, "--no-deps", "--no-build-isolation", "-e", paths.CHECKOUT], log, timeout_s=timeout_s("download"))

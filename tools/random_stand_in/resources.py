@@ -56,7 +56,9 @@ class Kind:
         """The inputs that differ, sorted; a value still unknown differs."""
         before, after = self.settled(old), self.settled(new)
         return sorted(
-            key for key in before.keys() | after.keys() if before.get(key) != after.get(key) or after.get(key) == UNKNOWN
+            key
+            for key in before.keys() | after.keys()
+            if before.get(key) != after.get(key) or after.get(key) == UNKNOWN
         )
 
 
