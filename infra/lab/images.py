@@ -14,7 +14,16 @@ def choose(wanted: str) -> str:
     if wanted != AUTO:
         return wanted
     for repository in REPOSITORIES:
-        newest = docker.run("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", repository).splitlines()
-        if newest:
-            return newest[0]
+        try:
+            return newest(repository)
+        except docker.DockerError:
+            continue
     raise docker.DockerError("no image for the lab's hosts is on this machine. Next: tools/setup")
+
+
+def newest(repository: str) -> str:
+    """The newest image of a repository as name:tag; raises DockerError when there is none."""
+    found = docker.run("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", repository).splitlines()
+    if not found:
+        raise docker.DockerError(f"no image {repository} is on this machine. Next: tools/setup")
+    return found[0]

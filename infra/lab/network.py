@@ -54,6 +54,18 @@ def take_subnet(lab: str, stack: str, wanted: str) -> str:
     raise docker.DockerError("no /24 of 198.18.0.0/15 is free. Next: docker network prune")
 
 
+def release_subnet(name: str) -> None:
+    """Remove the network, whatever is still attached to it; nothing happens when it is gone already."""
+    from infra.lab import docker
+
+    found = docker.inspect("network", name)
+    if found is None:
+        return
+    for stray in (found.get("Containers") or {}).values():
+        docker.run("network", "disconnect", "--force", name, stray["Name"])
+    docker.run("network", "rm", name)
+
+
 def take_port(lab: str, wanted: str) -> int:
     """The fixed port, or the first free one from the lab's place on."""
     from infra.lab import identity, ports
@@ -108,14 +120,7 @@ class NetworkProvider(ResourceProvider):
         return UpdateResult({**_news, "cidr": _olds["cidr"], "published_port": str(port)})
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        from infra.lab import docker
-
-        found = docker.inspect("network", _id)
-        if found is None:
-            return
-        for stray in (found.get("Containers") or {}).values():
-            docker.run("network", "disconnect", "--force", _id, stray["Name"])
-        docker.run("network", "rm", _id)
+        release_subnet(_id)
 
 
 class LabNetwork(Resource, module="till", name="LabNetwork"):

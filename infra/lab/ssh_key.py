@@ -8,6 +8,19 @@ import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider
 
 
+def new_key_pair(comment: str) -> tuple[str, str]:
+    """An ed25519 private key in OpenSSH's format and its public key line."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    )
+    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    return private.decode(), f"{public.decode()} {comment}"
+
+
 class SshKeyProvider(ResourceProvider):
     """Input: comment; outputs besides: private_key (OpenSSH, secret), public_key (one line)."""
 
@@ -18,17 +31,9 @@ class SshKeyProvider(ResourceProvider):
     def create(self, props: dict[str, Any]) -> CreateResult:
         import hashlib
 
-        from cryptography.hazmat.primitives import serialization
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-        key = Ed25519PrivateKey.generate()
-        private = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
-        ).decode()
-        public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-        line = f"{public.decode()} {props['comment']}"
-        outs = {**props, "private_key": private, "public_key": line}
-        return CreateResult(hashlib.sha256(public).hexdigest()[:16], outs)
+        private, public = new_key_pair(props["comment"])
+        outs = {**props, "private_key": private, "public_key": public}
+        return CreateResult(hashlib.sha256(public.encode()).hexdigest()[:16], outs)
 
 
 class SshKey(Resource, module="till", name="SshKey"):
