@@ -81,11 +81,20 @@ def stop_ours() -> str:
         return f"left running for {', '.join(running.splitlines())}"
     subprocess.run(as_root(["kill", f"-{signal.SIGTERM.value}", str(pid)]), check=False)
     deadline = time.monotonic() + timeout_s("dockerd_start")
-    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+    while _runs(pid) and time.monotonic() < deadline:
         time.sleep(0.2)
-    if Path(f"/proc/{pid}").exists():
+    if _runs(pid):
         return f"asked to stop, still there as process {pid}"
+    paths.DOCKERD_PID.unlink(missing_ok=True)
     return "stopped"
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process is there and no zombie: a machine without an init may never reap it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 if __name__ == "__main__":
