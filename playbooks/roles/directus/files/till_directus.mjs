@@ -126,6 +126,8 @@ const verbs = {
 try {
   console.log(JSON.stringify(await verbs[process.argv[2]]()));
 } catch (error) {
-  console.error(`till_directus ${process.argv[2]}: ${error.message}${error.cause ? ` (${error.cause.message})` : ''}`);
+  const cause = error.cause ? ` (${error.cause.message})` : '';
+  const next = 'Next: journalctl -u directus -u haproxy';
+  console.error(`till_directus ${process.argv[2]}: ${error.message}${cause}. ${next}`);
   process.exit(1);
 }
