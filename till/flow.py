@@ -1,0 +1,147 @@
+"""Contents page: what each verb does, top to bottom."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from infra.contract import Contract
+
+from till import artefacts, deploy, journal, lock, play, redact, release, smoke, stack, status, verify
+from till.errors import Refused
+from till.paths import CHECKOUT, STATE, journal_file, lock_file
+from till.progress import Progress
+from till.workplace import opened
+
+FIRST_RELEASE = "v1.0.0-paypal"
+STOREFRONT = CHECKOUT / "services" / "storefront"
+
+
+@contextmanager
+def _change(name: str, verb: str, progress: Progress, redactor: redact.Redactor | None = None) -> Iterator[dict[str, Any]]:
+    """Hold the stack's lock and write one journal entry, however the block ends. The block fills in the facts."""
+    facts: dict[str, Any] = {}
+    with lock.held(lock_file(name), verb):
+        try:
+            yield facts
+        except BaseException as reason:
+            told = f"{type(reason).__name__}: {reason}"
+            facts["reason"] = redactor.scrub(told) if redactor else told.splitlines()[0]
+            journal.append(journal_file(name), verb, False, facts)
+            raise
+        journal.append(journal_file(name), verb, True, facts)
+
+
+def provision(name: str, progress: Progress, check: bool = False, diff: bool = False, tags: str = "") -> dict[str, Any]:
+    """Converge every host of a stack. Returns changed (tasks), per host, failed and unreachable hosts."""
+    contract = stack.contract(name)
+    with opened(contract, artefacts.variables()) as workplace:
+        if check:
+            return _provisioned(play.run(workplace, "provision.yml", progress, check=True, diff=diff, tags=tags), name)
+        with _change(name, "provision", progress, redact.of(contract)) as facts:
+            result = play.run(workplace, "provision.yml", progress, diff=diff, tags=tags)
+            facts["changed"] = sum(result.changed.values())
+            return _provisioned(result, name)
+
+
+def _provisioned(result: play.PlayResult, name: str) -> dict[str, Any]:
+    result.raise_for_failure(f"mend it, then till provision {name}: it goes on where it stopped")
+    return {
+        "changed": sum(result.changed.values()),
+        "changed_by_host": result.changed,
+        "failed": 0,
+        "unreachable": 0,
+        "hosts": sorted(result.ok),
+    }
+
+
+def build_release(name: str, version: str, source: Path, progress: Progress) -> dict[str, Any]:
+    """Build a release once. Returns its manifest."""
+    stack.known(name)
+    with _change(name, "release build", progress) as facts:
+        manifest = release.build(name, version, source, progress)
+        facts |= {"version": version, "sha256": manifest.sha256, "source_sha256": manifest.source_sha256}
+    return manifest.model_dump()
+
+
+def deploy_release(name: str, version: str, progress: Progress, check: bool = False, diff: bool = False) -> dict[str, Any]:
+    """Deploy a built release. Returns old and new version, verdict, changed, switch_s and the smoke purchase."""
+    contract = stack.contract(name)
+    release.load(name, version)
+    with opened(contract, artefacts.variables()) as workplace:
+        if check:
+            return vars(deploy.run(workplace, version, progress, check=True, diff=diff))
+        with _change(name, "deploy", progress, redact.of(contract)) as facts:
+            facts["new_version"] = version
+            outcome = deploy.run(workplace, version, progress, diff=diff)
+            facts |= {"old_version": outcome.old_version, "switch_s": outcome.switch_s}
+    return {"strategy": "blue-green", **vars(outcome)}
+
+
+def buy(name: str, progress: Progress) -> dict[str, Any]:
+    """A smoke purchase through the public name."""
+    return smoke.run(stack.contract(name), progress)
+
+
+def verified(name: str, progress: Progress) -> dict[str, Any]:
+    """testinfra on every host."""
+    stack.contract(name)
+    return verify.run(name, progress)
+
+
+def state(name: str) -> dict[str, Any]:
+    """How the stack is."""
+    with opened(stack.contract(name)) as workplace:
+        return status.of(workplace)
+
+
+def up(name: str, progress: Progress, version: str = FIRST_RELEASE) -> tuple[Contract, dict[str, Any]]:
+    """From nothing to a paid order. A run that was interrupted is finished by the next one."""
+    with progress.phase("pulumi"), _change(name, "pulumi up", progress):
+        stack.up(stack.known(name), progress.say)
+    with progress.phase("provision"):
+        converged = provision(name, progress)
+    with progress.phase("release"):
+        build_release(name, version, STOREFRONT, progress)
+    with progress.phase("deploy"):
+        deployed = deploy_release(name, version, progress)
+    with progress.phase("verify"):
+        checks = verified(name, progress)
+    with progress.phase("smoke"):
+        bought = buy(name, progress)
+    contract = stack.contract(name)
+    return contract, {
+        "version": version,
+        "changed": converged["changed"] + deployed["changed"],
+        "checks": checks,
+        "order": bought,
+        "phases": progress.phases,
+        "urls": status.urls(contract),
+        "hosts": status.hosts(contract),
+    }
+
+
+def down(name: str, progress: Progress, confirmation: str = "") -> dict[str, Any]:
+    """Remove a stack: what Pulumi made, its releases, and what Pulumi wrote into a lab's settings file."""
+    stack.known(name)
+    if name != "lab" and confirmation != name:
+        raise Refused(f"down removes stack {name} for good", f"till down {name} --confirm {name}")
+    with progress.phase("pulumi destroy"), _change(name, "down", progress):
+        stack.destroy(name, progress.say)
+    shutil.rmtree(STATE / "releases" / name, ignore_errors=True)
+    if name == "lab":
+        _without_salt(CHECKOUT / "Pulumi.lab.yaml")
+    return {"phases": progress.phases}
+
+
+def _without_salt(settings: Path) -> None:
+    """A lab's salt belongs to this machine's passphrase, not to git: `pulumi stack init` wrote it, so `down` takes it out."""
+    lines = settings.read_text().splitlines(keepends=True)
+    kept = [line for line in lines if not line.startswith("encryptionsalt:")]
+    if kept != lines:
+        settings.write_text("".join(kept))
+
+

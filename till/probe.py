@@ -1,0 +1,122 @@
+"""Questions to the outside of a stack: its nameservers, its public names. Each has a deadline."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Any
+
+from infra.contract import Contract, Role
+
+from till.errors import TillError
+from till.thresholds import thresholds
+
+if TYPE_CHECKING:
+    import httpx
+
+PEBBLE_ROOT_URL = "https://{address}:15000/roots/0"
+
+
+def resolve(contract: Contract, name: str) -> list[str]:
+    """IPv4 addresses of a name, as the stack's own nameservers tell it (the first that answers)."""
+    import dns.exception
+    import dns.message
+    import dns.query
+    import dns.rdatatype
+
+    asked = [host for host in contract.hosts if Role.NAMESERVER in host.roles]
+    faults: list[str] = []
+    for host in asked:
+        try:
+            answer = dns.query.udp(
+                dns.message.make_query(name, dns.rdatatype.A), host.address, timeout=thresholds()["dns"]["query_timeout_s"]
+            )
+        except (OSError, dns.exception.DNSException) as reason:
+            faults.append(f"{host.name}: {type(reason).__name__}")
+            continue
+        found = [record.address for rrset in answer.answer for record in rrset if record.rdtype == dns.rdatatype.A]
+        if found:
+            return found
+        faults.append(f"{host.name}: no address")
+    raise TillError(f"{name} does not resolve ({'; '.join(faults) or 'no nameserver'})", f"till provision {contract.stack}")
+
+
+def internal_trust(contract: Contract) -> ssl.SSLContext:
+    """Trust in the stack's internal CA alone."""
+    return ssl.create_default_context(cadata=contract.internal_ca_pem)
+
+
+def public_trust(contract: Contract) -> ssl.SSLContext:
+    """Trust in whoever signs the stack's public names: a lab's test CA, else the machine's roots."""
+    import httpx
+
+    if contract.acme.ca_pem:
+        return ssl.create_default_context(cadata=contract.acme.ca_pem)
+    if contract.outside is None:
+        return ssl.create_default_context()
+    # The test CA makes a new root at every start and tells it on its management port.
+    url = PEBBLE_ROOT_URL.format(address=contract.outside.host.address)
+    try:
+        with httpx.Client(verify=internal_trust(contract), timeout=10) as client:
+            root = client.get(url).raise_for_status().text
+    except httpx.HTTPError as reason:
+        raise TillError(f"the test CA does not tell its root ({url}): {reason}", f"till provision {contract.stack}") from None
+    return ssl.create_default_context(cadata=root)
+
+
+class Site:
+    """A public name at one address: TLS is verified for the name, whatever the address."""
+
+    def __init__(self, name: str, address: str, trust: ssl.SSLContext) -> None:
+        import httpx
+
+        self.name, self.address = name, address
+        self._client = httpx.Client(verify=trust, timeout=thresholds()["smoke"]["request_timeout_s"], follow_redirects=False)
+
+    def __enter__(self) -> Site:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def ask(self, method: str, path: str, headers: dict[str, str] | None = None, json: Any = None) -> httpx.Response:
+        """One request; raises TillError when there was no answer."""
+        import httpx
+
+        try:
+            return self._client.request(
+                method,
+                f"https://{self.address}{path}",
+                headers={"Host": self.name, **(headers or {})},
+                json=json,
+                extensions={"sni_hostname": self.name},
+            )
+        except httpx.HTTPError as reason:
+            raise TillError(
+                f"{method} https://{self.name}{path} at {self.address}: {type(reason).__name__} {reason}", "till status"
+            ) from None
+
+
+def served_certificate(name: str, address: str, trust: ssl.SSLContext, timeout_s: float = 5) -> dict[str, Any]:
+    """The certificate that an address serves for a name, verified (as ssl.getpeercert)."""
+    import socket
+
+    with (
+        socket.create_connection((address, 443), timeout=timeout_s) as raw,
+        trust.wrap_socket(raw, server_hostname=name) as tls,
+    ):
+        return dict(tls.getpeercert() or {})
+
+
+def served_versions(contract: Contract, trust: ssl.SSLContext) -> dict[str, str | None]:
+    """The release that each edge serves under the shop's name; None where there is none."""
+    found: dict[str, str | None] = {}
+    for host in contract.hosts:
+        if Role.EDGE not in host.roles:
+            continue
+        try:
+            with Site(contract.names.shop, host.address, trust) as site:
+                answer = site.ask("GET", "/api/version")
+                found[host.name] = answer.json().get("version") if answer.status_code == 200 else None
+        except (TillError, ValueError):
+            found[host.name] = None
+    return found

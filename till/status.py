@@ -1,0 +1,108 @@
+"""How a stack is: hosts, URLs, versions, who leads, certificates. What can't be asked is named, never raised."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import subprocess
+from typing import Any
+
+from infra.contract import Contract, Role
+
+from till import probe
+from till.errors import TillError
+from till.workplace import Workplace
+
+PATRONI_LIST = "/opt/patroni/bin/patronictl -c /etc/patroni/patroni.yml list -f json"
+
+
+def urls(contract: Contract) -> dict[str, str]:
+    """Public addresses for people."""
+    names = contract.names
+    return {"shop": f"https://{names.shop}/", "admin": f"https://{names.admin}/", "api": f"https://{names.api}/api/health"}
+
+
+def hosts(contract: Contract) -> list[dict[str, Any]]:
+    """The stack's hosts as the JSON contract of verbs names them."""
+    return [
+        {
+            "name": host.name,
+            "address": host.address,
+            "port": host.port,
+            "user": host.user,
+            "site": host.site,
+            "roles": [role.value for role in host.roles],
+        }
+        for host in contract.hosts
+    ]
+
+
+def database(workplace: Workplace) -> dict[str, Any]:
+    """Members as Patroni tells them, asked from the first database host that answers."""
+    faults: list[str] = []
+    for host in workplace.contract.hosts:
+        if Role.DATABASE not in host.roles:
+            continue
+        try:
+            answer = workplace.ssh(host.name, PATRONI_LIST)
+        except subprocess.TimeoutExpired:
+            faults.append(f"{host.name}: no answer in time")
+            continue
+        if answer.returncode != 0:
+            faults.append(f"{host.name}: {answer.stderr.strip()[-200:]}")
+            continue
+        members = json.loads(answer.stdout)
+        leader = next((member["Member"] for member in members if member["Role"] == "Leader"), None)
+        return {
+            "leader": leader,
+            "members": [
+                {
+                    "name": member["Member"],
+                    "role": member["Role"],
+                    "state": member["State"],
+                    "lag_mb": member.get("Lag in MB", member.get("Replay Lag in MB")),
+                }
+                for member in members
+            ],
+        }
+    return {"leader": None, "members": [], "fault": "; ".join(faults) or "no database host"}
+
+
+def certificates(contract: Contract, trust: ssl.SSLContext | None) -> dict[str, Any]:
+    """End of the certificate that each edge serves for the shop's name, or why there is none."""
+    found: dict[str, Any] = {}
+    for host in contract.hosts:
+        if Role.EDGE in host.roles and trust is not None:
+            try:
+                served = probe.served_certificate(contract.names.shop, host.address, trust)
+                found[host.name] = {"not_after": served["notAfter"]}
+            except OSError as reason:
+                found[host.name] = {"fault": str(reason)}
+    return found
+
+
+def of(workplace: Workplace) -> dict[str, Any]:
+    """Everything, ok being whether all of it is well."""
+    contract = workplace.contract
+    faults: list[str] = []
+    try:
+        trust: ssl.SSLContext | None = probe.public_trust(contract)
+        versions = probe.served_versions(contract, trust)
+    except (TillError, OSError) as reason:
+        trust, versions = None, {}
+        faults.append(str(reason).splitlines()[0])
+    data = database(workplace)
+    faults += [f"edge {edge} serves no release" for edge, served in versions.items() if served is None]
+    if data["leader"] is None:
+        faults.append(f"no database leads: {data.get('fault', 'none of the members')}")
+    found = certificates(contract, trust)
+    faults += [f"edge {edge}: certificate: {entry['fault']}" for edge, entry in found.items() if "fault" in entry]
+    return {
+        "ok": not faults,
+        "faults": faults,
+        "hosts": hosts(contract),
+        "urls": urls(contract),
+        "versions": versions,
+        "database": data,
+        "certificates": found,
+    }
