@@ -1,0 +1,1 @@
+"""Answers like PayPal's REST API, for labs and tests."""
