@@ -23,6 +23,7 @@ AUTO = "auto"
 PLACEHOLDER = re.compile(r"(?i)replace-?me|change-?me|your[_-]|^todo$|^x+$")
 KEYSCAN = "ssh-keyscan -t ed25519 ADDRESS, compare it with the provider's console, set hostKey to `ssh-ed25519 AAAA...`"
 KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
+SHOWN_CHARACTERS = 100
 LIVE_ONLY = "production"
 
 
@@ -36,10 +37,19 @@ class Problem:
     next_command: str
 
     def sentence(self, secret_keys: Collection[str]) -> str:
-        shown = "" if self.value is None else f" = {self.value!r}"
+        shown = "" if self.value is None else f" = {_brief(self.value)}"
         if self.key in secret_keys:
             shown = " = [REDACTED]"
-        return f"till:{self.key}{shown}: {self.reason.rstrip('. ')}. Next: {self.next_command}"
+        return f"till:{self.key}{shown}: {_sentence(self.reason)} Next: {self.next_command}"
+
+
+def _sentence(reason: str) -> str:
+    return reason if reason.endswith("?") else f"{reason.rstrip('. ')}."
+
+
+def _brief(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
 
 
 def _check(test: Callable[[str], bool], complaint: str) -> AfterValidator:

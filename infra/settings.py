@@ -101,7 +101,11 @@ def read(stack: str, config: Mapping[str, str], secret_keys: Collection[str]) ->
     try:
         settings = Settings.model_validate({key: _value(key, text) for key, text in config.items()})
     except ValidationError as error:
-        raise _error(stack, [_problem(found, config) for found in error.errors()]) from None
+        # To pydantic a list is "too short" once a member was refused: the member's error says it better.
+        places = [found["loc"] for found in error.errors()]
+        outer = {place for place in places if any(other != place and other[: len(place)] == place for other in places)}
+        every = [found for found in error.errors() if found["loc"] not in outer]
+        raise _error(stack, [_problem(found, config) for found in every]) from None
     problems = rules.problems(stack, settings, secret_keys)
     if problems:
         raise _error(stack, problems)
@@ -124,8 +128,9 @@ def _unknown(config: Mapping[str, str]) -> list[Problem]:
     for key in config:
         if key not in KEYS:
             near = difflib.get_close_matches(key, KEYS, n=1, cutoff=0.5)
-            hint = f"did you mean till:{near[0]}? " if near else ""
-            found.append(Problem(key, config[key], f"no such setting; {hint}", f"pulumi config rm till:{key}"))
+            hint = f"; did you mean till:{near[0]}?" if near else ""
+            # Its value stays unsaid: it may be a secret under a misspelt name.
+            found.append(Problem(key, None, f"no such setting{hint}", f"pulumi config rm till:{key}"))
     return found
 
 

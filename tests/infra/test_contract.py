@@ -1,0 +1,72 @@
+"""The contract survives its own JSON, and shows no secret in any other form."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from infra.components.hosts import HostFacts
+from infra.components.payment_service import compose
+from infra.contract import Contract, Role, parse
+from infra.settings import SECRET_KEYS, read
+
+from .conftest import HOST_KEY, as_config, filled_in
+
+CANARY = "canary-7d1f"
+
+
+def contract_of(stack: str) -> Contract:
+    settings = read(stack, as_config(filled_in(stack)), SECRET_KEYS)
+    output: Any = None  # addresses and keys come from `known`
+    facts = {
+        host.name: HostFacts(host.name, host.site, host.roles, host.user, host.port, output, output)
+        for host in settings.hosts
+    }
+    if settings.outside:
+        facts["outside"] = HostFacts("outside", "outside", (Role.RESOLVER,), "till", 22, output, output)
+    known = {
+        "hosts": {name: {"address": f"192.0.2.{i}", "host_key": HOST_KEY} for i, name in enumerate(facts, 1)},
+        "ca_pem": "CA",
+        "certificates": {name: {"certificate_pem": "PEM", "private_key_pem": CANARY} for name in facts},
+        "secrets": {"directus_secret": CANARY},
+        "simulator": {"paypal_client_id": "made", "paypal_webhook_id": "made-too"} if settings.outside else {},
+        "ssh_private_key": CANARY,
+    }
+    return compose(stack, settings, facts, known)
+
+
+@pytest.mark.parametrize("stack", ["lab", "staging", "production"])
+def test_round_trip(stack: str) -> None:
+    contract = contract_of(stack)
+    again = parse(contract.to_json())
+    assert again == contract
+    assert again.secrets["directus_secret"].get_secret_value() == CANARY
+
+
+def test_secrets_show_in_no_other_form() -> None:
+    contract = contract_of("lab")
+    for text in (repr(contract), str(contract), json.dumps(contract.public()), str(contract.model_dump())):
+        assert CANARY not in text
+
+
+def test_outside_is_not_one_of_the_hosts() -> None:
+    contract = contract_of("lab")
+    assert [host.name for host in contract.hosts] == ["alpha", "bravo", "ops"]
+    assert contract.outside is not None
+    assert contract.paypal.api_url == "https://paypal.lab.test:8443"
+    assert contract.acme.ca_pem == "CA"
+
+
+def test_production_speaks_to_the_real_world() -> None:
+    contract = contract_of("production")
+    assert contract.outside is None
+    assert contract.paypal.api_url == "https://api-m.paypal.com"
+    assert contract.acme.ca_pem is None
+
+
+def test_a_foreign_version_is_refused() -> None:
+    text = contract_of("lab").to_json().replace('"version":1', '"version":9', 1)
+    with pytest.raises(ValueError, match=r"version 9 found, 1 understood.*pulumi up"):
+        parse(text)

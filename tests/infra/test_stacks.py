@@ -1,0 +1,118 @@
+"""The real Pulumi CLI over a backend of its own: preview, up, second up, refresh, destroy."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from infra.contract import parse
+from infra.lab import docker, identity, images, machine, network
+
+from .conftest import CHECKOUT, filled_in
+
+PULUMI = CHECKOUT / ".venv" / "bin" / "pulumi"
+LAB_STACK = "labtest"
+pytestmark = pytest.mark.timeout(115)
+
+
+class Project:
+    """A copy of the stack files over the checkout's own program."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "project"
+        self.folder.mkdir()
+        (self.folder / "infra").symlink_to(CHECKOUT / "infra")
+        (self.folder / "Pulumi.yaml").write_text((CHECKOUT / "Pulumi.yaml").read_text())
+        self.state = folder / "state"
+        self.state.mkdir()
+        self.environment = {
+            **os.environ,
+            "PULUMI_BACKEND_URL": f"file://{self.state}",
+            "PULUMI_CONFIG_PASSPHRASE": "only for this test",
+            "TILL_LAB_IMAGE": images.newest("till-host"),
+        }
+
+    def settings(self, stack: str, settings: dict[str, Any]) -> None:
+        self.run("stack", "init", stack)
+        file = self.folder / f"Pulumi.{stack}.yaml"
+        yaml = YAML()
+        document = yaml.load(file) or {}
+        document["config"] = {f"till:{key}": value for key, value in settings.items()}
+        yaml.dump(document, file)
+
+    def run(self, *arguments: str, ok: bool = True) -> str:
+        command = [str(PULUMI), "--non-interactive", "--color", "never", "-C", str(self.folder), *arguments]
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=100)
+        assert (done.returncode == 0) is ok, done.stdout[-3000:] + done.stderr[-3000:]
+        return done.stdout + done.stderr
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+@pytest.fixture
+def lab_leftovers() -> Iterator[str]:
+    lab = identity.lab_id(LAB_STACK)
+    yield lab
+    for host in identity.ADDRESSES:
+        machine.remove(identity.container_name(lab, host))
+    network.release_subnet(identity.network_name(lab))
+
+
+def test_a_lab_from_nothing_to_nothing(project: Project, lab_leftovers: str) -> None:
+    settings = filled_in("lab") | {"labHostMemoryMb": "256"}
+    settings["hosts"] = [{"name": "alpha", "site": "alpha", "roles": ["edge", "app", "database", "etcd", "nameserver"]}]
+    project.settings(LAB_STACK, settings)
+    project.run("up", "--yes", "--skip-preview")
+    contract = parse(project.run("stack", "output", "contract", "--show-secrets"))
+    assert [host.name for host in contract.hosts] == ["alpha"]
+    for value in contract.secrets.values():
+        for file in project.state.rglob("*.json"):
+            assert not value.get_secret_value() or value.get_secret_value() not in file.read_text()
+    assert " unchanged" in project.run("up", "--yes", "--skip-preview", "--expect-no-changes")
+
+    docker.run("rm", "--force", identity.container_name(lab_leftovers, "alpha"))
+    project.run("up", "--refresh", "--yes", "--skip-preview")
+    again = parse(project.run("stack", "output", "contract", "--show-secrets"))
+    assert again.hosts[0].address == contract.hosts[0].address
+    assert again.hosts[0].host_key != contract.hosts[0].host_key
+    project.run("destroy", "--yes", "--skip-preview")
+    assert docker.inspect("network", identity.network_name(lab_leftovers)) is None
+    assert docker.inspect("container", identity.container_name(lab_leftovers, "alpha")) is None
+
+
+def test_hosts_that_exist(project: Project) -> None:
+    project.settings("staging", filled_in("staging"))
+    project.run("config", "set", "--secret", "till:paypalClientSecret", "canary-paypal", "-s", "staging")
+    project.run("preview")
+    project.run("up", "--yes", "--skip-preview")
+    contract = json.loads(project.run("stack", "output", "contract", "--show-secrets"))
+    assert contract["secrets"]["paypal_client_secret"] == "canary-paypal"
+    assert not [file for file in project.state.rglob("*") if file.is_file() and b"canary-paypal" in file.read_bytes()]
+    project.run("up", "--yes", "--skip-preview", "--expect-no-changes")
+    project.run("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+    project.run("destroy", "--yes", "--skip-preview")
+
+
+def test_a_bad_setting_is_one_sentence_and_changes_nothing(project: Project) -> None:
+    project.settings("production", filled_in("production") | {"paypalMode": "sandbox", "paypalClientSecret": ""})
+    said = project.run("up", "--yes", "--skip-preview", ok=False)
+    assert "till:paypalMode = 'sandbox': production takes real payments only." in said
+    assert "Traceback" not in said
+
+
+def test_missing_docker_is_one_sentence(project: Project, tmp_path: Path) -> None:
+    project.settings("lab", filled_in("lab"))
+    project.environment["DOCKER_HOST"] = f"unix://{tmp_path}/none.sock"
+    said = project.run("up", "--yes", "--skip-preview", ok=False)
+    assert "the lab needs the Docker daemon, and it does not answer. Next: tools/setup" in said
+    assert "Traceback" not in said
