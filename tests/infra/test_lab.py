@@ -127,7 +127,7 @@ def test_a_taken_subnet_is_one_sentence(place: dict[str, Any]) -> None:
 
 def test_a_foreign_container_of_that_name_is_left_alone(inputs: dict[str, Any]) -> None:
     docker.run("create", "--name", inputs["container"], inputs["image"], "true")
-    with pytest.raises(docker.DockerError, match="is not this lab's. Next: docker rm -f"):
+    with pytest.raises(docker.DockerError, match=r"is not this lab's. Next: docker rm -f"):
         HostProvider().create(inputs)
     assert docker.inspect("container", inputs["container"]) is not None
 
@@ -155,19 +155,19 @@ def test_a_port_in_use_at_the_start_leaves_no_container(inputs: dict[str, Any]) 
 
 
 def test_a_missing_image_is_one_sentence(inputs: dict[str, Any]) -> None:
-    with pytest.raises(docker.DockerError, match="image till-none:1 is not on this machine. Next: tools/setup"):
+    with pytest.raises(docker.DockerError, match=r"image till-none:1 is not on this machine. Next: tools/setup"):
         HostProvider().create({**inputs, "image": "till-none:1"})
 
 
 def test_missing_docker_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(docker.DockerError, match="no `docker` command is on PATH. Next: tools/setup"):
+    with pytest.raises(docker.DockerError, match=r"no `docker` command is on PATH. Next: tools/setup"):
         docker.cgroup_version()
 
 
 def test_a_daemon_that_does_not_run_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
-    with pytest.raises(docker.DockerError, match="daemon, and it does not answer. Next: tools/setup"):
+    with pytest.raises(docker.DockerError, match=r"daemon, and it does not answer. Next: tools/setup"):
         docker.cgroup_version()
 
 
