@@ -1,28 +1,19 @@
-"""What a setting must look like, and what settings say about each other."""
+"""What settings say about each other."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import decimal
-import ipaddress
 import re
-import struct
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
-
-from pydantic import AfterValidator, Field
+from typing import TYPE_CHECKING, Any
 
 from infra.contract import OUTSIDE_ROLES, Role
+from infra.formats import KEYSCAN
 
 if TYPE_CHECKING:
     from infra.settings import HostSettings, OutsideSettings, Settings
 
-AUTO = "auto"
 PLACEHOLDER = re.compile(r"(?i)replace-?me|change-?me|your[_-]|^todo$|^x+$")
-KEYSCAN = "ssh-keyscan -t ed25519 ADDRESS, compare it with the provider's console, set hostKey to `ssh-ed25519 AAAA...`"
-KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
 SHOWN_CHARACTERS = 100
 LIVE_ONLY = "production"
 
@@ -50,64 +41,6 @@ def _sentence(reason: str) -> str:
 def _brief(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
-
-
-def _check(test: Callable[[str], bool], complaint: str) -> AfterValidator:
-    def validate(text: str) -> str:
-        if not test(text):
-            raise ValueError(complaint)
-        return text
-
-    return AfterValidator(validate)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        return not ipaddress.ip_address(text).is_unspecified
-    except ValueError:
-        return False
-
-
-def _is_host_key(text: str) -> bool:
-    parts = text.split()
-    if len(parts) != 2 or parts[0] not in KEY_TYPES:
-        return False
-    try:
-        blob = base64.b64decode(parts[1], validate=True)
-        (length,) = struct.unpack(">I", blob[:4])
-    except (binascii.Error, struct.error):
-        return False
-    return blob[4 : 4 + length].decode("ascii", "replace") == parts[0] and len(blob) > 4 + length
-
-
-def _is_subnet(text: str) -> bool:
-    try:
-        return text == AUTO or ipaddress.IPv4Network(text).prefixlen == 24
-    except ValueError:
-        return False
-
-
-def _is_rate(text: str) -> bool:
-    try:
-        rate = decimal.Decimal(text)
-    except decimal.InvalidOperation:
-        return False
-    return rate.is_finite() and rate > 0
-
-
-DOMAIN = re.compile(r"^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$")
-LABEL = re.compile(r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$")
-
-Label = Annotated[str, _check(lambda text: bool(LABEL.match(text)), "not a name of small letters, digits and hyphens")]
-DomainName = Annotated[
-    str, _check(lambda text: bool(DOMAIN.match(text)), "not a domain name (small letters, no dot at the end)")
-]
-Address = Annotated[str, _check(_is_address, "not an IP address")]
-Port = Annotated[int, Field(ge=1, le=65535)]
-HostKey = Annotated[str, _check(_is_host_key, f"not a public host key. Next: {KEYSCAN}")]
-HttpsUrl = Annotated[str, _check(lambda text: text.startswith("https://"), "not an https:// address")]
-Subnet = Annotated[str, _check(_is_subnet, "neither `auto` nor a /24 such as 198.18.7.0/24")]
-Decimal = Annotated[str, _check(_is_rate, "not a decimal number above zero")]
 
 
 def problems(stack: str, settings: Settings, secret_keys: Collection[str]) -> list[Problem]:

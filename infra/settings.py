@@ -15,7 +15,8 @@ from pydantic.alias_generators import to_camel
 
 from infra import rules
 from infra.contract import Environment, PayPalMode, Role
-from infra.rules import AUTO, Address, Decimal, DomainName, HostKey, HttpsUrl, Label, Port, Problem, Subnet
+from infra.formats import AUTO, Address, Decimal, DomainName, HostKey, HttpsUrl, Label, Port, Subnet
+from infra.rules import Problem
 
 
 class SettingsError(ValueError):
