@@ -1,0 +1,21 @@
+import Link from "next/link";
+import { TEXTS, errorText, type Locale } from "@/lib/texts";
+
+type Props = { params: Promise<{ locale: Locale }>; searchParams: Promise<{ code?: string }> };
+
+export default async function Page({ params, searchParams }: Props) {
+  const { locale } = await params;
+  const { code } = await searchParams;
+  const texts = TEXTS[locale];
+  return (
+    <>
+      <h1>{texts.failed}</h1>
+      <p className="error" role="alert" data-testid="error-message">
+        {errorText(texts, code ?? "")}
+      </p>
+      <Link className="button" href={`/${locale}/checkout`}>
+        {texts.tryAgain}
+      </Link>
+    </>
+  );
+}

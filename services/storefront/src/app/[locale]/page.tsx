@@ -1,0 +1,21 @@
+import { AddToCart } from "@/components/add-to-cart";
+import { CATALOGUE } from "@/lib/catalogue";
+import { format } from "@/lib/money";
+import { TEXTS, type Locale } from "@/lib/texts";
+
+export default async function Shop({ params }: { params: Promise<{ locale: Locale }> }) {
+  const { locale } = await params;
+  const texts = TEXTS[locale];
+  return (
+    <div className="grid">
+      {CATALOGUE.map((product) => (
+        <section className="card" key={product.sku}>
+          <h2>{product.name[locale]}</h2>
+          <span className="soft">{product.about[locale]}</span>
+          <span className="price">{format(product.price_omr, "OMR", locale)}</span>
+          <AddToCart sku={product.sku} label={texts.add} added={texts.added} />
+        </section>
+      ))}
+    </div>
+  );
+}
