@@ -79,7 +79,7 @@ class PayPal(_Document):
 
 
 class Acme(_Document):
-    """The certificate authority of public names; `ca_pem` is set where the machine's roots do not know it."""
+    """The certificate authority of public names; `ca_pem` signed its own TLS where the machine's roots did not."""
 
     directory_url: str
     email: str

@@ -6,7 +6,6 @@ import ssl
 from typing import TYPE_CHECKING, Any
 
 from infra.contract import Contract, Role
-
 from till.errors import TillError
 from till.thresholds import thresholds
 
@@ -28,7 +27,9 @@ def resolve(contract: Contract, name: str) -> list[str]:
     for host in asked:
         try:
             answer = dns.query.udp(
-                dns.message.make_query(name, dns.rdatatype.A), host.address, timeout=thresholds()["dns"]["query_timeout_s"]
+                dns.message.make_query(name, dns.rdatatype.A),
+                host.address,
+                timeout=thresholds()["dns"]["query_timeout_s"],
             )
         except (OSError, dns.exception.DNSException) as reason:
             faults.append(f"{host.name}: {type(reason).__name__}")
@@ -37,7 +38,9 @@ def resolve(contract: Contract, name: str) -> list[str]:
         if found:
             return found
         faults.append(f"{host.name}: no address")
-    raise TillError(f"{name} does not resolve ({'; '.join(faults) or 'no nameserver'})", f"till provision {contract.stack}")
+    raise TillError(
+        f"{name} does not resolve ({'; '.join(faults) or 'no nameserver'})", f"till provision {contract.stack}"
+    )
 
 
 def internal_trust(contract: Contract) -> ssl.SSLContext:
@@ -49,8 +52,6 @@ def public_trust(contract: Contract) -> ssl.SSLContext:
     """Trust in whoever signs the stack's public names: a lab's test CA, else the machine's roots."""
     import httpx
 
-    if contract.acme.ca_pem:
-        return ssl.create_default_context(cadata=contract.acme.ca_pem)
     if contract.outside is None:
         return ssl.create_default_context()
     # The test CA makes a new root at every start and tells it on its management port.
@@ -59,7 +60,9 @@ def public_trust(contract: Contract) -> ssl.SSLContext:
         with httpx.Client(verify=internal_trust(contract), timeout=10) as client:
             root = client.get(url).raise_for_status().text
     except httpx.HTTPError as reason:
-        raise TillError(f"the test CA does not tell its root ({url}): {reason}", f"till provision {contract.stack}") from None
+        raise TillError(
+            f"the test CA does not tell its root ({url}): {reason}", f"till provision {contract.stack}"
+        ) from None
     return ssl.create_default_context(cadata=root)
 
 
@@ -70,7 +73,9 @@ class Site:
         import httpx
 
         self.name, self.address = name, address
-        self._client = httpx.Client(verify=trust, timeout=thresholds()["smoke"]["request_timeout_s"], follow_redirects=False)
+        self._client = httpx.Client(
+            verify=trust, timeout=thresholds()["smoke"]["request_timeout_s"], follow_redirects=False
+        )
 
     def __enter__(self) -> Site:
         return self

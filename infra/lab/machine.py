@@ -77,7 +77,8 @@ def run_arguments(machine: Machine, cgroup_version: int) -> list[str]:
         *("--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN", "--cap-add", "SYS_PTRACE"),
         *("--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"),
         *(*cgroups, "--tmpfs", "/run", "--tmpfs", "/tmp"),  # noqa: S108 - paths inside the container
-        *(machine.image, "/lib/systemd/systemd"),
+        # Without shared mounts systemd's LoadCredential= silently gives an empty folder.
+        *(machine.image, "sh", "-c", "mount --make-rshared / && exec /lib/systemd/systemd"),
     ]
 
 
