@@ -1,0 +1,143 @@
+#!/usr/bin/python3
+"""Keep the zone in this host's PowerDNS as /etc/till/zone.json says.
+
+    zone read           print {"serial": N, "complete": bool}; N is 0 without a zone
+    zone write SERIAL   make the zone and its update key so, with that serial
+
+TXT records under _acme-challenge belong to certificate orders under way and are left alone.
+Exit codes: 0 done, 1 the nameserver refused or is not there, 2 bad usage.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+WANTED = Path("/etc/till/zone.json")
+KEYS = Path("/etc/till/credentials/nameserver.json")
+CHALLENGE = "_acme-challenge."
+START_DEADLINE_S = 15
+
+
+class Api:
+    """PowerDNS's HTTP API on loopback."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self.base, self.key = f"{url}/api/v1/servers/localhost", key
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """The answer's JSON, None where the thing is not there; raises RuntimeError when refused."""
+        request = urllib.request.Request(  # noqa: S310 - loopback only
+            self.base + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"X-API-Key": self.key, "Content-Type": "application/json"},
+        )
+        deadline = time.monotonic() + START_DEADLINE_S
+        while True:
+            try:
+                with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+                    text = answer.read()
+                    return json.loads(text) if text else {}
+            except urllib.error.HTTPError as reason:
+                if reason.code in (404, 422) and method == "GET":
+                    return None
+                raise RuntimeError(f"{method} {path}: {reason.code} {reason.read().decode()[:300]}") from None
+            except OSError as reason:
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"PowerDNS does not answer ({reason}): systemctl status pdns") from None
+                time.sleep(0.2)
+
+
+Sets = dict[tuple[str, str], tuple[int, tuple[str, ...]]]
+
+
+def wanted_sets(wanted: dict[str, Any]) -> Sets:
+    """Wanted record sets by name and type."""
+    return {(one["name"], one["type"]): (one["ttl"], tuple(sorted(one["records"]))) for one in wanted["rrsets"]}
+
+
+def held_sets(zone: dict[str, Any]) -> Sets:
+    """Record sets of the zone that are ours to keep."""
+    return {
+        (one["name"], one["type"]): (one["ttl"], tuple(sorted(record["content"] for record in one["records"])))
+        for one in zone["rrsets"]
+        if one["type"] != "SOA" and not one["name"].startswith(CHALLENGE)
+    }
+
+
+def soa(wanted: dict[str, Any], serial: int) -> str:
+    """Content of the SOA record. Refresh, retry and expire are for secondaries, of which there is none."""
+    return f"{wanted['soa']['primary']} {wanted['soa']['contact']} {serial} 3600 600 604800 {wanted['soa']['negative_ttl_s']}"
+
+
+def soa_content(zone: dict[str, Any]) -> str:
+    return next(one["records"][0]["content"] for one in zone["rrsets"] if one["type"] == "SOA")
+
+
+def read(api: Api, wanted: dict[str, Any], keys: dict[str, str]) -> dict[str, Any]:
+    zone = api.ask("GET", f"/zones/{wanted['zone']}")
+    if zone is None:
+        return {"serial": 0, "complete": False}
+    content = soa_content(zone)
+    serial = int(content.split()[2])
+    complete = held_sets(zone) == wanted_sets(wanted) and content == soa(wanted, serial)
+    key = api.ask("GET", f"/tsigkeys/{keys['tsig_name']}.")
+    metadata = api.ask("GET", f"/zones/{wanted['zone']}/metadata/TSIG-ALLOW-DNSUPDATE")
+    complete = complete and key is not None and key["key"] == keys["tsig_secret"]
+    complete = complete and metadata is not None and metadata["metadata"] == [keys["tsig_name"]]
+    return {"serial": serial, "complete": complete}
+
+
+def write(api: Api, wanted: dict[str, Any], keys: dict[str, str], serial: int) -> None:
+    path = f"/zones/{wanted['zone']}"
+    zone = api.ask("GET", path)
+    if zone is None:
+        body = {"name": wanted["zone"], "kind": "Native", "nameservers": [], "soa_edit_api": "OFF", "soa_edit": ""}
+        zone = api.ask("POST", "/zones", body)
+    goal = wanted_sets(wanted)
+    gone = [key for key in held_sets(zone) if key not in goal]
+    changes = [{"name": name, "type": kind, "changetype": "DELETE"} for name, kind in gone]
+    goal[(wanted["zone"], "SOA")] = (wanted["soa"]["ttl_s"], (soa(wanted, serial),))
+    changes += [
+        {
+            "name": name,
+            "type": kind,
+            "ttl": ttl,
+            "changetype": "REPLACE",
+            "records": [{"content": content, "disabled": False} for content in contents],
+        }
+        for (name, kind), (ttl, contents) in goal.items()
+    ]
+    api.ask("PATCH", path, {"rrsets": changes})
+    key = {"name": keys["tsig_name"], "algorithm": "hmac-sha256", "key": keys["tsig_secret"]}
+    if api.ask("GET", f"/tsigkeys/{keys['tsig_name']}.") is None:
+        api.ask("POST", "/tsigkeys", key)
+    else:
+        api.ask("PUT", f"/tsigkeys/{keys['tsig_name']}.", key)
+    api.ask("PUT", f"{path}/metadata/TSIG-ALLOW-DNSUPDATE", {"kind": "TSIG-ALLOW-DNSUPDATE", "metadata": [keys["tsig_name"]]})
+
+
+def main(arguments: list[str]) -> int:
+    if arguments[:1] not in (["read"], ["write"]) or len(arguments) != (1 if arguments[0] == "read" else 2):
+        print(__doc__, file=sys.stderr)
+        return 2
+    try:
+        wanted, keys = json.loads(WANTED.read_text()), json.loads(KEYS.read_text())
+        api = Api(wanted["api"], keys["api_key"])
+        if arguments[0] == "write":
+            write(api, wanted, keys, int(arguments[1]))
+        print(json.dumps(read(api, wanted, keys)))
+    except (RuntimeError, FileNotFoundError) as reason:
+        print(f"zone: {reason}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,229 @@
+#!/usr/bin/python3
+"""Bring a release into the idle slot of this host. No traffic moves.
+
+    release plan VERSION DIGEST SHA256 SIZE_BYTES   which slot, what is to do, is there room; prints
+                                                    {"deploy": bool, "upload": bool, "slot", "port"}
+    release unpack VERSION SHA256                   check and unpack /srv/till/incoming/VERSION.tar.gz.partial
+    release start SLOT VERSION DIGEST MANIFEST      start it and wait for its health; MANIFEST is a JSON object
+
+Exit codes: 0 done, 1 not possible (the serving slot is untouched), 2 bad usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tarfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import till_slots as slots
+
+ROOT = Path("/srv/till")
+ENVIRONMENT = "/etc/till/env/storefront-{slot}.env"
+SECRET_WORDS = ("SECRET", "TOKEN", "KEY", "PASSWORD", "DSN")
+STEP_S = 0.1
+
+
+def release_folder(version: str) -> Path:
+    return ROOT / "releases" / version
+
+
+def unit(slot: str) -> str:
+    return f"storefront@{slot}.service"
+
+
+def systemctl(*arguments: str) -> int:
+    return subprocess.run(["/usr/bin/systemctl", *arguments], check=False, capture_output=True, timeout=90).returncode
+
+
+def has_release(version: str, sha256: str) -> bool:
+    mark = release_folder(version) / ".till-sha256"
+    return mark.exists() and mark.read_text() == sha256
+
+
+def plan(version: str, digest: str, sha256: str, size_bytes: int) -> dict[str, Any]:
+    """What a deploy has to do here; raises Fault when there is no room for it."""
+    state = slots.load()
+    for slot in (state["active"], slots.idle(state)):
+        if slot and state[slot] == version and state["digests"].get(slot) == digest and systemctl("is-active", "-q", unit(slot)) == 0:
+            return {"deploy": False, "upload": False, "slot": slot, "port": slots.settings()["ports"][slot]}
+    slot, upload = slots.idle(state), not has_release(version, sha256)
+    if upload:
+        room(size_bytes)
+    return {"deploy": True, "upload": upload, "slot": slot, "port": slots.settings()["ports"][slot]}
+
+
+def room(size_bytes: int) -> None:
+    needed = size_bytes * slots.settings()["space_factor"]
+    free = shutil.disk_usage(ROOT).free
+    if free < needed:
+        raise slots.Fault(
+            f"no room on {socket.gethostname()}: {ROOT} has {free >> 20} MiB free, a release of {size_bytes >> 20} MiB needs {needed >> 20} MiB;"
+            f" make room (du -xsh {ROOT}/releases/*), then deploy again"
+        )
+
+
+def unpack(version: str, sha256: str) -> dict[str, Any]:
+    """Check the uploaded artefact and put the release in place in one step."""
+    partial = ROOT / "incoming" / f"{version}.tar.gz.partial"
+    try:
+        with partial.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != sha256:
+            raise slots.Fault(f"{partial} has sha256 {found}, the manifest says {sha256}: deploy again")
+        fresh = ROOT / "releases" / f".{version}.unpacking"
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(mode=0o755)
+        with tarfile.open(partial) as archive:
+            archive.extractall(fresh, filter="tar") if hasattr(tarfile, "tar_filter") else archive.extractall(fresh)
+        # The application's user reads what root unpacked, and can change none of it.
+        subprocess.run(["/usr/bin/chown", "-R", "root:root", str(fresh)], check=True)
+        subprocess.run(["/usr/bin/chmod", "-R", "u+rwX,go+rX,go-w", str(fresh)], check=True)
+        (fresh / ".till-sha256").write_text(sha256)
+        os.sync()
+        retire(release_folder(version))
+        fresh.replace(release_folder(version))
+    except OSError as reason:
+        shutil.rmtree(ROOT / "releases" / f".{version}.unpacking", ignore_errors=True)
+        raise slots.Fault(f"{version} can't be unpacked on {socket.gethostname()}: {reason}; df -h {ROOT}") from None
+    finally:
+        partial.unlink(missing_ok=True)
+    return {"unpacked": version}
+
+
+def retire(folder: Path) -> None:
+    """Make room for a rebuilt release of one name. A running process keeps the files that it has open; its slot is told a new path."""
+    if not folder.exists():
+        return
+    old = folder.with_name(f"{folder.name}.{int(time.time())}")
+    folder.rename(old)
+    for slot in slots.SLOTS:
+        link = ROOT / "slots" / slot
+        if link.is_symlink() and link.readlink() == folder:
+            point(link, old)
+
+
+def point(link: Path, goal: Path) -> None:
+    fresh = link.with_name(f".{link.name}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(goal)
+    fresh.replace(link)
+
+
+def start(slot: str, version: str, digest: str, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Start the release in a slot that serves nobody; a slot that does not get healthy is stopped again."""
+    with slots.locked():
+        state = slots.load()
+        if state["active"] == slot:
+            raise slots.Fault(f"slot {slot} serves traffic: deploy again")
+        began = time.monotonic()
+        state[slot] = None
+        state["digests"].pop(slot, None)
+        record(state, slot)
+        systemctl("stop", unit(slot))
+        point(ROOT / "slots" / slot, release_folder(version))
+        program = ROOT / "start" / slot
+        slots.write(program, f"#!/bin/sh\nexec {manifest['start']}\n")
+        program.chmod(0o755)
+        systemctl("reset-failed", unit(slot))
+        systemctl("enable", unit(slot))
+        since = time.time()
+        systemctl("start", "--no-block", unit(slot))
+        port, deadline_s = slots.settings()["ports"][slot], slots.settings()["start_deadline_s"]
+        reason = healthy(slot, f"http://127.0.0.1:{port}{manifest['health_path']}", deadline_s)
+        if reason:
+            systemctl("disable", "--now", unit(slot))
+            raise slots.Fault(f"{version} in slot {slot} on {socket.gethostname()} {reason}; last lines of {unit(slot)}:\n{journal(slot, since)}")
+        state[slot], state["latest"] = version, slot
+        state["checks"][slot] = manifest.get("version_path") or manifest["health_path"]
+        state["digests"][slot] = digest
+        record(state, slot)
+        prune(state)
+    return {"started": version, "slot": slot, "healthy_s": round(time.monotonic() - began, 1)}
+
+
+def record(state: dict[str, Any], slot: str) -> None:
+    """Keep the state, and let the edge check the slot or not, without traffic in either case."""
+    slots.save(state)
+    before = check_paths() if slots.BACKEND.exists() else []
+    slots.render(state)
+    if not slots.edge_runs():
+        return
+    if check_paths() != before:
+        # The path of a check can't be set in a running HAProxy.
+        subprocess.run(["/usr/bin/systemctl", "reload", "haproxy.service"], check=True, timeout=60)
+        return
+    slots.tell(f"set server storefront/{slot} weight 0", f"set server check_{slot}/{slot} state {'ready' if state[slot] else 'maint'}")
+
+
+def check_paths() -> list[str]:
+    return [line for line in slots.BACKEND.read_text().splitlines() if " uri " in line]
+
+
+def healthy(slot: str, url: str, deadline_s: float) -> str:
+    """Empty when the slot answered 200 in time, else why not."""
+    deadline, seen = time.monotonic() + deadline_s, "no answer yet"
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - loopback only
+                if answer.status == 200:
+                    return ""
+        except urllib.error.HTTPError as reason:
+            seen = f"status {reason.code} {reason.read(300).decode(errors='replace')}"
+        except OSError as reason:
+            seen = str(getattr(reason, "reason", reason))
+        if systemctl("is-failed", "-q", unit(slot)) == 0:
+            return "ended at once"
+        time.sleep(STEP_S)
+    return f"was not healthy within {deadline_s} s ({url}: {seen})"
+
+
+def journal(slot: str, since: float) -> str:
+    """Last lines of the unit, without the values of the slot's secrets."""
+    lines = str(slots.settings()["journal_lines"])
+    command = ["/usr/bin/journalctl", "-u", unit(slot), "-n", lines, "-o", "cat", "--no-pager", f"--since=@{since:.0f}"]
+    text = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    for line in Path(ENVIRONMENT.format(slot=slot)).read_text().splitlines():
+        key, _, value = line.partition("=")
+        if value.strip('"') and any(word in key for word in SECRET_WORDS) and "/" != value.strip('"')[:1]:
+            text = text.replace(value.strip('"'), "[REDACTED]")
+    return text.strip() or "(none)"
+
+
+def prune(state: dict[str, Any]) -> None:
+    """Keep the newest releases and all that a slot points to."""
+    used = {(ROOT / "slots" / slot).resolve() for slot in slots.SLOTS}
+    folders = sorted((one for one in (ROOT / "releases").iterdir() if one not in used), key=lambda one: one.stat().st_mtime, reverse=True)
+    for old in folders[slots.settings()["releases_kept"] :]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    for verb, names in {"plan": "version digest sha256 size_bytes", "unpack": "version sha256", "start": "slot version digest manifest"}.items():
+        one = verbs.add_parser(verb)
+        for name in names.split():
+            one.add_argument(name, type={"size_bytes": int, "manifest": json.loads}.get(name, str))
+    arguments = vars(parser.parse_args())
+    verb = {"plan": plan, "unpack": unpack, "start": start}[arguments.pop("verb")]
+    try:
+        print(json.dumps(verb(**arguments)))
+    except (slots.Fault, OSError) as reason:
+        print(f"release: {reason}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
