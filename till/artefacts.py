@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from till.errors import UsageError
 from tools import directus, paths, patroni
 from tools.pins import version
-
-from till.errors import UsageError
 
 
 def variables() -> dict[str, str]:

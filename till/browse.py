@@ -11,7 +11,6 @@ import ssl
 import tempfile
 
 from infra.contract import Contract
-
 from till import probe
 from till.errors import UsageError
 
@@ -24,7 +23,10 @@ def _spki(address: str, port: int, name: str) -> str:
     unverified = ssl.create_default_context()
     unverified.check_hostname = False
     unverified.verify_mode = ssl.CERT_NONE
-    with socket.create_connection((address, port), timeout=5) as raw, unverified.wrap_socket(raw, server_hostname=name) as tls:
+    with (
+        socket.create_connection((address, port), timeout=5) as raw,
+        unverified.wrap_socket(raw, server_hostname=name) as tls,
+    ):
         der = tls.getpeercert(binary_form=True)
     key = x509.load_der_x509_certificate(der or b"").public_key()
     return base64.b64encode(

@@ -26,7 +26,9 @@ Check = Annotated[bool, typer.Option("--check", help="change nothing, tell what 
 Diff = Annotated[bool, typer.Option("--diff", help="show the changed lines")]
 
 
-def _answer(stack: str, as_json: bool, work: Callable[[Progress], dict[str, Any]], show: Callable[[dict[str, Any]], None]) -> None:
+def _answer(
+    stack: str, as_json: bool, work: Callable[[Progress], dict[str, Any]], show: Callable[[dict[str, Any]], None]
+) -> None:
     """Run a verb; print its result or its error; exit with the code of the design."""
     began, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     progress = Progress()
@@ -88,14 +90,21 @@ def provision(stack: Stack, check: Check = False, diff: Diff = False, tags: str 
     """Converge the hosts; a second run changes nothing."""
     from till import flow
 
-    _answer(stack, as_json, lambda progress: flow.provision(stack, progress, check, diff, tags), _line("changed", "changed_by_host"))
+    _answer(
+        stack,
+        as_json,
+        lambda progress: flow.provision(stack, progress, check, diff, tags),
+        _line("changed", "changed_by_host"),
+    )
 
 
 @release_app.command("build")
 def release_build(
     stack: Stack,
     version: Annotated[str, typer.Option(help="like v1.0.0-paypal")],
-    source: Annotated[Path | None, typer.Option(help="folder with an app.yml; the reference storefront by default")] = None,
+    source: Annotated[
+        Path | None, typer.Option(help="folder with an app.yml; the reference storefront by default")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Build a release once, into a hashed artefact."""
@@ -110,7 +119,13 @@ def release_build(
 
 
 @app.command()
-def deploy(stack: Stack, version: Annotated[str, typer.Argument()], check: Check = False, diff: Diff = False, as_json: Json = False) -> None:
+def deploy(
+    stack: Stack,
+    version: Annotated[str, typer.Argument()],
+    check: Check = False,
+    diff: Diff = False,
+    as_json: Json = False,
+) -> None:
     """Ship a built release to the idle slot, gate, switch, gate again, or keep the old one."""
     from till import flow
 
@@ -157,11 +172,18 @@ def doctor(as_json: Json = False) -> None:
         for one in found:
             print(f"{one.name:<22} {one.version:<14} {one.came_by:<14} {'ok' if one.ok else 'next: ' + one.fix}")
 
-    _answer("-", as_json, lambda _progress: {"ok": all(one.ok for one in found), "tools": [vars(one) for one in found]}, show)
+    _answer(
+        "-",
+        as_json,
+        lambda _progress: {"ok": all(one.ok for one in found), "tools": [vars(one) for one in found]},
+        show,
+    )
 
 
 @app.command()
-def browse(stack: Stack, show: Annotated[bool, typer.Option("--print", help="print the command instead")] = False) -> None:
+def browse(
+    stack: Stack, show: Annotated[bool, typer.Option("--print", help="print the command instead")] = False
+) -> None:
     """Open the shop in Chromium with the stack's names and certificate."""
     import subprocess
 
@@ -178,7 +200,9 @@ def browse(stack: Stack, show: Annotated[bool, typer.Option("--print", help="pri
 
 
 @app.command()
-def down(stack: Stack, confirm: Annotated[str, typer.Option(help="the stack's name, typed")] = "", as_json: Json = False) -> None:
+def down(
+    stack: Stack, confirm: Annotated[str, typer.Option(help="the stack's name, typed")] = "", as_json: Json = False
+) -> None:
     """Remove a stack and everything that was made for it."""
     from till import flow
 

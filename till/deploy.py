@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from infra.contract import Contract
-
 from till import gates, play, probe, release, smoke
 from till.errors import GateSaidNo, TillError
 from till.paths import release_dir
@@ -49,7 +48,9 @@ def run(workplace: Workplace, version: str, progress: Progress, check: bool = Fa
     outcome = Outcome(old_version=next((served for served in before.values() if served), None), new_version=version)
     progress.say(f"serving now: {outcome.old_version or 'nothing yet'}")
     shipped = play.run(workplace, "deploy.yml", progress, variables, check=check, diff=diff)
-    shipped.raise_for_failure(f"the old release serves on ({outcome.old_version or 'none'}); mend the cause, then till deploy {contract.stack} {version}")
+    shipped.raise_for_failure(
+        f"the old release serves on ({outcome.old_version or 'none'}); mend the cause, then till deploy {contract.stack} {version}"
+    )
     outcome.changed = sum(shipped.changed.values())
     if check:
         return outcome

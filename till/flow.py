@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from infra.contract import Contract
-
 from till import artefacts, deploy, journal, lock, play, redact, release, smoke, stack, status, verify
 from till.errors import Refused
 from till.paths import CHECKOUT, STATE, journal_file, lock_file
@@ -21,7 +20,9 @@ STOREFRONT = CHECKOUT / "services" / "storefront"
 
 
 @contextmanager
-def _change(name: str, verb: str, progress: Progress, redactor: redact.Redactor | None = None) -> Iterator[dict[str, Any]]:
+def _change(
+    name: str, verb: str, progress: Progress, redactor: redact.Redactor | None = None
+) -> Iterator[dict[str, Any]]:
     """Hold the stack's lock and write one journal entry, however the block ends. The block fills in the facts."""
     facts: dict[str, Any] = {}
     with lock.held(lock_file(name), verb):
@@ -67,7 +68,9 @@ def build_release(name: str, version: str, source: Path, progress: Progress) -> 
     return manifest.model_dump()
 
 
-def deploy_release(name: str, version: str, progress: Progress, check: bool = False, diff: bool = False) -> dict[str, Any]:
+def deploy_release(
+    name: str, version: str, progress: Progress, check: bool = False, diff: bool = False
+) -> dict[str, Any]:
     """Deploy a built release. Returns old and new version, verdict, changed, switch_s and the smoke purchase."""
     contract = stack.contract(name)
     release.load(name, version)
@@ -143,5 +146,3 @@ def _without_salt(settings: Path) -> None:
     kept = [line for line in lines if not line.startswith("encryptionsalt:")]
     if kept != lines:
         settings.write_text("".join(kept))
-
-

@@ -30,7 +30,11 @@ def version(expected: str, found: dict[str, str | None]) -> Verdict:
 def order(purchase: dict[str, Any], row: dict[str, Any] | None) -> Verdict:
     """The order in Directus must be the purchase: paid, linked, itemised, with totals that add up exactly."""
     if row is None:
-        return Verdict("order", False, f"transaction {purchase['transaction_id']} was acknowledged, but Directus has no order of it")
+        return Verdict(
+            "order",
+            False,
+            f"transaction {purchase['transaction_id']} was acknowledged, but Directus has no order of it",
+        )
     faults: list[str] = []
     if row["payment_status"] != "completed":
         faults.append(f"payment_status is {row['payment_status']!r}, not 'completed'")
@@ -46,7 +50,9 @@ def order(purchase: dict[str, Any], row: dict[str, Any] | None) -> Verdict:
         if value != Decimal(row["total_omr"]):
             faults.append(f"total_omr is {row['total_omr']}, but {name} {value}")
     if Decimal(row["charge_amount"]) != Decimal(purchase["charge"]["amount"]):
-        faults.append(f"charge_amount is {row['charge_amount']}, but PayPal was asked for {purchase['charge']['amount']}")
+        faults.append(
+            f"charge_amount is {row['charge_amount']}, but PayPal was asked for {purchase['charge']['amount']}"
+        )
     if faults:
         return Verdict("order", False, f"order {row['id']}: " + "; ".join(faults))
     return Verdict("order", True, f"order {row['id']} is paid, linked, itemised and adds up")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-
 from till.errors import UsageError
 
 PYTHON = "/usr/bin/python3"
@@ -41,7 +40,9 @@ def build(contract: Contract, artefacts: dict[str, str]) -> dict[str, Any]:
 def _host_vars(contract: Contract, host: Host) -> dict[str, Any]:
     certificate = contract.host_certificates.get(host.name)
     if certificate is None:
-        raise UsageError(f"host {host.name} has no certificate in the contract", f".venv/bin/pulumi up -s {contract.stack}")
+        raise UsageError(
+            f"host {host.name} has no certificate in the contract", f".venv/bin/pulumi up -s {contract.stack}"
+        )
     return {
         "ansible_host": host.address,
         "ansible_port": host.port,
@@ -66,7 +67,12 @@ def _fleet_vars(contract: Contract) -> dict[str, Any]:
         "till_admin_name": contract.names.admin,
         "till_api_name": contract.names.api,
         "till_fleet": [
-            {"name": host.name, "address": host.address, "site": host.site, "roles": [role.value for role in host.roles]}
+            {
+                "name": host.name,
+                "address": host.address,
+                "site": host.site,
+                "roles": [role.value for role in host.roles],
+            }
             for host in contract.hosts
         ],
         "till_outside": None

@@ -57,6 +57,8 @@ def verify(path: Path) -> int:
     entries = read(path)
     for number, entry in enumerate(entries, start=1):
         if entry.get("previous") != previous or entry.get("hash") != _digest(entry):
-            raise TillError(f"journal {path}: entry {number} was changed or removed after it was written", f"less {path}")
+            raise TillError(
+                f"journal {path}: entry {number} was changed or removed after it was written", f"less {path}"
+            )
         previous = entry["hash"]
     return len(entries)

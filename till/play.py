@@ -128,7 +128,10 @@ def _only(allowed: dict[str, str]) -> Iterator[None]:
 def _cancelled_by_signal() -> Iterator[list[int]]:
     """SIGINT and SIGTERM end the play, not the clean-up after it."""
     received: list[int] = []
-    before = {number: signal.signal(number, lambda n, _frame: received.append(n)) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {
+        number: signal.signal(number, lambda n, _frame: received.append(n))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield received
     finally:
@@ -159,7 +162,9 @@ def run(
     listener = _Listener(result, redactor, progress, log, diff)
     private = workplace.folder / f"run-{time.monotonic_ns()}"
     private.mkdir(mode=0o700)
-    arguments = " ".join([*(["--check"] if check else []), *(["--diff"] if diff else []), *([f"--tags {tags}"] if tags else [])])
+    arguments = " ".join(
+        [*(["--check"] if check else []), *(["--diff"] if diff else []), *([f"--tags {tags}"] if tags else [])]
+    )
     variables_file = private / "variables.json"
     variables_file.write_text(json.dumps(variables or {}))
     bin_folder = str(Path(sys.executable).parent)
@@ -184,10 +189,16 @@ def run(
     listener.log.close()
     result.duration_s = round(time.monotonic() - began, 1)
     if received:
-        raise TillError(f"{playbook} was cancelled; what is done stays done", "run the same command again: it converges")
+        raise TillError(
+            f"{playbook} was cancelled; what is done stays done", "run the same command again: it converges"
+        )
     if listener.processed == 0 and not result.failures:
         tail = redactor.scrub(log.read_text())[-1500:]
-        raise UsageError(f"{playbook} matched no host or could not start: {tail.strip() or runner.status}", f"less {log}")
+        raise UsageError(
+            f"{playbook} matched no host or could not start: {tail.strip() or runner.status}", f"less {log}"
+        )
     if runner.rc != 0 and result.succeeded:
-        raise TillError(f"{playbook} ended with exit code {runner.rc}: {log.read_text()[-1500:].strip()}", f"less {log}")
+        raise TillError(
+            f"{playbook} ended with exit code {runner.rc}: {log.read_text()[-1500:].strip()}", f"less {log}"
+        )
     return result

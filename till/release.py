@@ -16,16 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from tools import paths as tool_paths
 
 from till.errors import TillError, UsageError
 from till.paths import log_dir, release_dir
 from till.progress import Progress
 from till.workplace import environment
+from tools import paths as tool_paths
 
 DESCRIPTOR = "app.yml"
 LEFT_OUT = {"node_modules", ".next", ".git", "__pycache__", "artefact", "test-results", "coverage"}
 BUILD_TIMEOUT_S = 900
+# A build fetches packages: through the machine's proxy, trusting the roots that the machine trusts.
+NETWORK_ENVIRONMENT = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "NODE_EXTRA_CA_CERTS", "PIP_CERT", "SSL_CERT_DIR", "SSL_CERT_FILE")
 VERSION = re.compile(r"^v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$")
 
 
@@ -93,7 +95,10 @@ def source_sha256(source: Path) -> str:
 
 def pack(folder: Path, archive: Path) -> None:
     """A tar.gz that depends on names, modes and contents only."""
-    with archive.open("wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, filename="", compresslevel=6) as zipped:
+    with (
+        archive.open("wb") as raw,
+        gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, filename="", compresslevel=6) as zipped,
+    ):
         with tarfile.open(fileobj=zipped, mode="w", format=tarfile.GNU_FORMAT) as tar:
             for path in _files(folder, set()):
                 info = tar.gettarinfo(str(path), arcname=str(path.relative_to(folder)))
@@ -177,7 +182,8 @@ def _build_archive(app: App, source: Path, kept: Path, label: str, progress: Pro
 
 
 def _run(command: str, place: Path, app: App, output: Any, log: Path) -> None:
-    allowed = {**environment(), "CI": "true", "NEXT_TELEMETRY_DISABLED": "1"}
+    network = {name: os.environ[name] for name in NETWORK_ENVIRONMENT if name in os.environ}
+    allowed = {**environment(), **network, "CI": "true", "NEXT_TELEMETRY_DISABLED": "1"}
     if app.runtime.startswith("nodejs"):
         node = tool_paths.node_tree()
         allowed["PATH"] = f"{node / 'bin'}:{allowed['PATH']}"
@@ -197,7 +203,9 @@ def _run(command: str, place: Path, app: App, output: Any, log: Path) -> None:
     if failed:
         output.flush()
         tail = "\n    ".join(log.read_text(errors="replace").splitlines()[-15:])
-        raise TillError(f"the build of {app.name} failed: `{command}` {ended}; nothing was released\n    {tail}", f"less {log}")
+        raise TillError(
+            f"the build of {app.name} failed: `{command}` {ended}; nothing was released\n    {tail}", f"less {log}"
+        )
 
 
 def load(stack: str, version: str) -> Manifest:
@@ -212,5 +220,8 @@ def load(stack: str, version: str) -> Manifest:
         )
     manifest = Manifest.model_validate(json.loads(path.read_text()))
     if _sha256(folder / "artefact.tar.gz") != manifest.sha256:
-        raise TillError(f"{folder}/artefact.tar.gz is not what was built: its SHA-256 differs from the manifest's", f"rm -r {folder}")
+        raise TillError(
+            f"{folder}/artefact.tar.gz is not what was built: its SHA-256 differs from the manifest's",
+            f"rm -r {folder}",
+        )
     return manifest

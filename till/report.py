@@ -4,25 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.contract import Contract
 from rich.console import Console
 from rich.table import Table
 
+from infra.contract import Contract
 from till import status
 
 
-def closing(console: Console, contract: Contract, version: str, phases: dict[str, float], bought: dict[str, Any]) -> None:
+def closing(
+    console: Console, contract: Contract, version: str, phases: dict[str, float], bought: dict[str, Any]
+) -> None:
     """What stands after `till up`: URLs, version, order, times, and what to try next."""
     stack = contract.stack
     table = Table(title=f"Stack {stack} is up", show_header=False, title_justify="left")
     for name, url in status.urls(contract).items():
         table.add_row(name, url)
     table.add_row("release", version)
-    table.add_row("paid order", f"{bought['order_id']} ({bought['payment_status']}, transaction {bought['transaction_id']})")
+    table.add_row(
+        "paid order", f"{bought['order_id']} ({bought['payment_status']}, transaction {bought['transaction_id']})"
+    )
     table.add_row("times", "\n".join(f"{name:<10} {seconds:7.1f} s" for name, seconds in phases.items()))
     table.add_row("total", f"{sum(phases.values()):.1f} s")
     console.print(table)
-    console.print("Open it in a browser on this machine (names and certificate of the lab, nothing of yours is changed):")
+    console.print(
+        "Open it in a browser on this machine (names and certificate of the lab, nothing of yours is changed):"
+    )
     console.print(f"  .venv/bin/till browse {stack}", markup=False)
     console.print("Next:")
     for command, purpose in (
@@ -33,7 +39,10 @@ def closing(console: Console, contract: Contract, version: str, phases: dict[str
         (f"till deploy {stack} v1.1.0-paypal", "ship it"),
         ("make down", "remove all of it"),
     ):
-        console.print(f"  .venv/bin/{command:<55} {purpose}" if command.startswith("till") else f"  {command:<65} {purpose}", markup=False)
+        console.print(
+            f"  .venv/bin/{command:<55} {purpose}" if command.startswith("till") else f"  {command:<65} {purpose}",
+            markup=False,
+        )
 
 
 def stack(console: Console, found: dict[str, Any]) -> None:

@@ -7,7 +7,6 @@ import uuid
 from typing import Any
 
 from infra.contract import Contract
-
 from till import gates, probe
 from till.errors import GateSaidNo, Refused, TillError
 from till.progress import Progress
@@ -38,7 +37,9 @@ def _expect(answer: Any, status: int, step: str) -> dict[str, Any]:
         body = {}
     if answer.status_code != status:
         reason = body.get("error", body) if isinstance(body, dict) else body
-        raise GateSaidNo(f"smoke: {step} answered {answer.status_code}, not {status}: {str(reason)[:400]}", "till status")
+        raise GateSaidNo(
+            f"smoke: {step} answered {answer.status_code}, not {status}: {str(reason)[:400]}", "till status"
+        )
     return dict(body)
 
 
@@ -77,11 +78,16 @@ def run(contract: Contract, progress: Progress) -> dict[str, Any]:
             201,
             "create-order",
         )
-        steps.done("create", f"{created['total_omr']} OMR, charged {created['charge']['amount']} {created['charge']['currency']}")
+        steps.done(
+            "create",
+            f"{created['total_omr']} OMR, charged {created['charge']['amount']} {created['charge']['currency']}",
+        )
         _approve(contract, created)
         steps.done("approve", "by the simulator's buyer")
         captured = _expect(
-            shop.ask("POST", "/api/payments/paypal/capture-order", headers=buyer, json={"order_id": created["order_id"]}),
+            shop.ask(
+                "POST", "/api/payments/paypal/capture-order", headers=buyer, json={"order_id": created["order_id"]}
+            ),
             200,
             "capture-order",
         )
@@ -112,9 +118,15 @@ def _approve(contract: Contract, created: dict[str, Any]) -> None:
             "approve it there as a sandbox buyer; a smoke purchase approves by itself with the simulator only",
         )
     with probe.Site(
-        contract.outside.paypal_name, f"{contract.outside.host.address}:{SIMULATOR_PORT}", probe.internal_trust(contract)
+        contract.outside.paypal_name,
+        f"{contract.outside.host.address}:{SIMULATOR_PORT}",
+        probe.internal_trust(contract),
     ) as paypal:
-        _expect(paypal.ask("POST", "/_simulator/approve", json={"order_id": created["order_id"]}), 200, "the simulator's buyer")
+        _expect(
+            paypal.ask("POST", "/_simulator/approve", json={"order_id": created["order_id"]}),
+            200,
+            "the simulator's buyer",
+        )
 
 
 def order_row(contract: Contract, trust: Any, address: str, transaction_id: str) -> dict[str, Any] | None:

@@ -6,9 +6,9 @@ import os
 import subprocess
 from collections.abc import Callable
 
-from infra.contract import Contract, parse
 from pydantic import ValidationError
 
+from infra.contract import Contract, parse
 from till.errors import TillError, UsageError
 from till.paths import CHECKOUT, VENV_BIN
 
@@ -44,7 +44,9 @@ def _why(stderr: str, stack: str) -> TillError:
     if "no stack named" in text:
         return UsageError(f"stack {stack} does not exist yet", f".venv/bin/pulumi up -s {stack}")
     last = "\n".join(line for line in text.splitlines() if line.strip())[-2000:]
-    return UsageError(f"stack {stack} can't be read: {last or 'pulumi said nothing'}", f".venv/bin/pulumi stack -s {stack}")
+    return UsageError(
+        f"stack {stack} can't be read: {last or 'pulumi said nothing'}", f".venv/bin/pulumi stack -s {stack}"
+    )
 
 
 def _run(*arguments: str, stack: str, timeout_s: int = READ_TIMEOUT_S) -> str:
@@ -75,7 +77,9 @@ def contract(stack: str) -> Contract:
     except ValidationError as reason:
         # pydantic would print the input, which holds secrets.
         places = ", ".join(".".join(str(part) for part in error["loc"]) for error in reason.errors(include_input=False))
-        raise UsageError(f"stack {stack}: its contract is not valid at {places}", f".venv/bin/pulumi up -s {stack}") from None
+        raise UsageError(
+            f"stack {stack}: its contract is not valid at {places}", f".venv/bin/pulumi up -s {stack}"
+        ) from None
     except ValueError as reason:
         raise UsageError(f"stack {stack}: {reason}", f".venv/bin/pulumi up -s {stack}") from None
 
@@ -83,7 +87,11 @@ def contract(stack: str) -> Contract:
 def exists(stack: str) -> bool:
     """Whether the stack was made in this backend."""
     done = subprocess.run(
-        [_pulumi(), "stack", "ls", "--json", "--non-interactive"], cwd=CHECKOUT, capture_output=True, text=True, check=False
+        [_pulumi(), "stack", "ls", "--json", "--non-interactive"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
         raise _why(done.stderr, stack)

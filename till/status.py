@@ -8,7 +8,6 @@ import subprocess
 from typing import Any
 
 from infra.contract import Contract, Role
-
 from till import probe
 from till.errors import TillError
 from till.workplace import Workplace
@@ -19,7 +18,11 @@ PATRONI_LIST = "/opt/patroni/bin/patronictl -c /etc/patroni/patroni.yml list -f 
 def urls(contract: Contract) -> dict[str, str]:
     """Public addresses for people."""
     names = contract.names
-    return {"shop": f"https://{names.shop}/", "admin": f"https://{names.admin}/", "api": f"https://{names.api}/api/health"}
+    return {
+        "shop": f"https://{names.shop}/",
+        "admin": f"https://{names.admin}/",
+        "api": f"https://{names.api}/api/health",
+    }
 
 
 def hosts(contract: Contract) -> list[dict[str, Any]]:

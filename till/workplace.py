@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from infra.contract import Contract
-
 from till import inventory
 from till.paths import PLAYBOOKS
 
@@ -60,7 +59,9 @@ class Workplace:
         self.inventory = self._write("inventory.json", json.dumps(self.inventory_document))
         (folder / "cp").mkdir(mode=0o700)
         self.key = (
-            self._write("id", contract.ssh_private_key.get_secret_value()) if contract.ssh_private_key is not None else None
+            self._write("id", contract.ssh_private_key.get_secret_value())
+            if contract.ssh_private_key is not None
+            else None
         )
         self.config = self._write(
             "ansible.cfg",
