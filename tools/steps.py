@@ -6,7 +6,7 @@ import argparse
 import platform
 import sys
 
-from tools import directus, docker_engine, host_images, machine, node, paths, plugins, pulumi_cli, venv
+from tools import directus, docker_engine, host_images, machine, node, paths, patroni, plugins, pulumi_cli, venv
 from tools.schedule import Step, run_steps
 
 STEPS = (
@@ -17,6 +17,7 @@ STEPS = (
     Step("random", "Pulumi plugin random", plugins.install_random),
     Step("node", "Node for hosts and builds", node.install),
     Step("directus", "Directus bundle", directus.install, after=("node",)),
+    Step("patroni", "Patroni's wheels", patroni.install, after=("venv",)),
     Step("host-image", "image of a rented host", host_images.install_host, after=("docker",)),
     Step("lab-image", "image of a lab host", host_images.install_lab, after=("venv", "host-image", "directus")),
 )
