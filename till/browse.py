@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import shlex
 import shutil
 import socket
 import ssl
+import subprocess
 import tempfile
 
 from infra.contract import Contract
@@ -34,11 +36,25 @@ def _spki(address: str, port: int, name: str) -> str:
     ).decode()
 
 
-def command(contract: Contract) -> list[str]:
-    """The Chromium command for a stack's shop. Raises UsageError without Chromium."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
+def chromium() -> str:
+    """The browser's path; raises UsageError when there is none."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next((path for path in map(shutil.which, names) if path), None)
+    if found is None:
         raise UsageError("no Chromium on this machine", "apt-get install chromium")
+    return found
+
+
+def show(contract: Contract) -> list[str]:
+    """Open the shop and wait until the browser is closed; its profile is removed. Returns the command."""
+    with tempfile.TemporaryDirectory(prefix="till-browser-", ignore_cleanup_errors=True) as profile:
+        words = command(contract, chromium(), profile)
+        subprocess.run(words, check=False)
+    return words
+
+
+def command(contract: Contract, chromium: str, profile: str) -> list[str]:
+    """The Chromium command for a stack's shop; names go to the stack's addresses, its keys are trusted."""
     shop = probe.resolve(contract, contract.names.shop)[0]
     rules = [f"MAP {name} {shop}" for name in (contract.names.shop, contract.names.admin, contract.names.api)]
     keys = [_spki(shop, 443, contract.names.shop)]
@@ -47,7 +63,9 @@ def command(contract: Contract) -> list[str]:
         keys.append(_spki(contract.outside.host.address, 8443, contract.outside.paypal_name))
     return [
         chromium,
-        f"--user-data-dir={tempfile.mkdtemp(prefix='till-browser-')}",
+        f"--user-data-dir={profile}",
+        # Chromium's sandbox does not start as root.
+        *(["--no-sandbox"] if os.geteuid() == 0 else []),
         f"--host-resolver-rules={', '.join(rules)}",
         f"--ignore-certificate-errors-spki-list={','.join(keys)}",
         "--no-first-run",
@@ -55,6 +73,7 @@ def command(contract: Contract) -> list[str]:
     ]
 
 
-def printable(words: list[str]) -> str:
+def printable(contract: Contract) -> str:
     """The command as one line for a shell."""
-    return shlex.join(words)
+    words = command(contract, "chromium", "PROFILE")
+    return shlex.join(words).replace("--user-data-dir=PROFILE", '--user-data-dir="$(mktemp -d)"')

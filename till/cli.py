@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +43,10 @@ def _answer(
         code, error = reason.exit_code, reason
     except KeyboardInterrupt:
         code, error = 130, TillError("interrupted; what is done stays done", "run the same command again: it converges")
+    except Exception as reason:
+        # Where it came from, but not its words: they could hold secrets of a contract.
+        print("".join(traceback.format_tb(reason.__traceback__)), file=sys.stderr)
+        code, error = 1, _unexpected(reason)
     document = {
         "ok": code == 0,
         "stack": stack,
@@ -49,7 +55,7 @@ def _answer(
         **{name: value for name, value in result.items() if name != "ok"},
     }
     if error is not None:
-        document |= {"error": error.message, "next": error.next_command, "phases": progress.phases}
+        document |= {**error.facts, "error": error.message, "next": error.next_command, "phases": progress.phases}
     if as_json:
         print(json.dumps(document, default=str))
     elif error is None:
@@ -57,6 +63,12 @@ def _answer(
     if error is not None:
         print(f"till: {error}", file=sys.stderr)
     raise typer.Exit(code)
+
+
+def _unexpected(reason: Exception) -> TillError:
+    frame = traceback.extract_tb(reason.__traceback__)[-1]
+    place = f"{frame.filename}:{frame.lineno}"
+    return TillError(f"unexpected {type(reason).__name__} at {place}", "report it with the lines above")
 
 
 def _line(*names: str) -> Callable[[dict[str, Any]], None]:
@@ -166,37 +178,34 @@ def doctor(as_json: Json = False) -> None:
     """Tools: what is there, which way it came, what is missing."""
     from tools.doctor import checks
 
-    found = checks()
+    def work(_progress: Progress) -> dict[str, Any]:
+        found = [vars(one) for one in checks()]
+        return {"ok": all(one["ok"] for one in found), "tools": found}
 
-    def show(_result: dict[str, Any]) -> None:
-        for one in found:
-            print(f"{one.name:<22} {one.version:<14} {one.came_by:<14} {'ok' if one.ok else 'next: ' + one.fix}")
+    def show(result: dict[str, Any]) -> None:
+        for one in result["tools"]:
+            state = "ok" if one["ok"] else f"next: {one['fix']}"
+            print(f"{one['name']:<22} {one['version']:<14} {one['came_by']:<14} {state}")
 
-    _answer(
-        "-",
-        as_json,
-        lambda _progress: {"ok": all(one.ok for one in found), "tools": [vars(one) for one in found]},
-        show,
-    )
+    _answer("-", as_json, work, show)
 
 
 @app.command()
 def browse(
-    stack: Stack, show: Annotated[bool, typer.Option("--print", help="print the command instead")] = False
+    stack: Stack,
+    show: Annotated[bool, typer.Option("--print", help="print the command instead")] = False,
+    as_json: Json = False,
 ) -> None:
     """Open the shop in Chromium with the stack's names and certificate."""
-    import subprocess
-
     from till import browse as browser
     from till.stack import contract
 
     def work(_progress: Progress) -> dict[str, Any]:
-        command = browser.command(contract(stack))
         if not show:
-            subprocess.run(command, check=False)
-        return {"command": browser.printable(command)}
+            browser.show(contract(stack))
+        return {"command": browser.printable(contract(stack))}
 
-    _answer(stack, False, work, lambda result: print(result["command"]))
+    _answer(stack, as_json, work, lambda result: print(result["command"]) if show else None)
 
 
 @app.command()
@@ -211,4 +220,6 @@ def down(
 
 def main() -> None:
     """Entry point."""
+    # Like Ctrl-C: what is being done is ended in order, and no secret stays behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()

@@ -3,55 +3,56 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from infra.contract import Contract
-from till import gates, play, probe, release, smoke
+from till import gates, play, probe, release, slots, smoke
 from till.errors import GateSaidNo, TillError
+from till.outcome import PlayResult
 from till.paths import release_dir
 from till.progress import Progress
 from till.thresholds import thresholds
 from till.workplace import Workplace
 
 WAIT_STEP_S = 0.3
+# The task of deploy.yml that is the health gate (a test holds both equal).
+HEALTH_GATE = "Start and wait for health"
 
 
 @dataclass
 class Outcome:
-    """What a deploy did; times in seconds."""
+    """What a deploy did; times in seconds. `changed` counts tasks on hosts."""
 
     old_version: str | None
     new_version: str
     verdict: str = "pass"
     reason: str = ""
     changed: int = 0
+    ship_s: float = 0.0
     switch_s: float = 0.0
     smoke: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Before:
+    """What served before; `slot` is None when nothing did, or hosts differed."""
+
+    slot: str | None
+    version: str | None
 
 
 def run(workplace: Workplace, version: str, progress: Progress, check: bool = False, diff: bool = False) -> Outcome:
     """Deploy a built release to every app host of the stack.
 
-    Raises GateSaidNo when a gate said no after the switch was taken back, TillError when it failed before any switch.
+    Raises GateSaidNo when a gate said no and the old release serves (again), TillError when it failed before any
+    switch; both carry the outcome as their facts.
     """
-    contract = workplace.contract
-    manifest = release.load(contract.stack, version)
-    variables = {
-        "release_version": version,
-        "release_artefact": str(release_dir(contract.stack, version) / "artefact.tar.gz"),
-        "release_sha256": manifest.sha256,
-        "release_manifest": manifest.model_dump(),
-    }
-    trust = probe.public_trust(contract)
-    before = probe.served_versions(contract, trust)
-    outcome = Outcome(old_version=next((served for served in before.values() if served), None), new_version=version)
-    progress.say(f"serving now: {outcome.old_version or 'nothing yet'}")
-    shipped = play.run(workplace, "deploy.yml", progress, variables, check=check, diff=diff)
-    shipped.raise_for_failure(
-        f"the old release serves on ({outcome.old_version or 'none'}); mend the cause, then till deploy {contract.stack} {version}"
-    )
-    outcome.changed = sum(shipped.changed.values())
+    stack = workplace.contract.stack
+    manifest = release.load(stack, version)
+    before = _Before(*slots.before_all(slots.read(workplace)))
+    outcome = Outcome(old_version=before.version, new_version=version)
+    progress.say(f"serving now: {before.version or 'nothing yet'}{f' ({before.slot})' if before.slot else ''}")
+    _ship(workplace, manifest, outcome, progress, check, diff)
     if check:
         return outcome
     began = time.monotonic()
@@ -59,18 +60,66 @@ def run(workplace: Workplace, version: str, progress: Progress, check: bool = Fa
     outcome.switch_s = round(time.monotonic() - began, 1)
     outcome.changed += sum(switched.changed.values())
     try:
-        switched.raise_for_failure(f"till deploy {contract.stack} {version}")
-        _served(contract, trust, version)
-        outcome.smoke = smoke.run(contract, progress)
+        switched.raise_for_failure(workplace.contract, f"till deploy {stack} {version}")
+        _serves(workplace, manifest)
+        if manifest.smoke == "purchase":
+            outcome.smoke = smoke.run(
+                workplace.contract, progress, until_approval=not smoke.approves(workplace.contract)
+            )
     except TillError as reason:
-        _take_back(workplace, outcome, reason, progress)
+        if switched.succeeded and not switched.changed:
+            raise GateSaidNo(
+                f"{version} was serving already and nothing was switched: {reason.message}",
+                f"till status {stack}",
+                asdict(outcome) | {"verdict": "fail", "reason": reason.message},
+            ) from reason
+        _take_back(workplace, before, outcome, reason, progress)
     return outcome
 
 
-def _served(contract: Contract, trust: Any, version: str) -> None:
+def _ship(
+    workplace: Workplace, manifest: release.Manifest, outcome: Outcome, progress: Progress, check: bool, diff: bool
+) -> None:
+    stack, version = workplace.contract.stack, manifest.version
+    variables = {
+        "release_version": version,
+        "release_artefact": str(release_dir(stack, version) / "artefact.tar.gz"),
+        "release_sha256": manifest.sha256,
+        "release_manifest": manifest.model_dump(),
+    }
+    shipped = play.run(workplace, "deploy.yml", progress, variables, check=check, diff=diff)
+    outcome.ship_s, outcome.changed = shipped.duration_s, sum(shipped.changed.values())
+    if shipped.succeeded:
+        return
+    serving = f"{outcome.old_version} serves on" if outcome.old_version else "nothing was switched"
+    outcome.verdict, outcome.reason = "fail", _reasons(shipped)
+    if shipped.failures and all(one.task == HEALTH_GATE for one in shipped.failures):
+        raise GateSaidNo(
+            f"{version} does not get healthy, {serving}: {outcome.reason}",
+            f"mend it, build a new version, then till deploy {stack} VERSION",
+            asdict(outcome),
+        )
+    try:
+        shipped.raise_for_failure(workplace.contract, f"{serving}; mend the cause, then till deploy {stack} {version}")
+    except TillError as reason:
+        reason.facts |= asdict(outcome)
+        raise
+
+
+def _reasons(result: PlayResult) -> str:
+    return "; ".join(f"{one.host}: {one.message}" for one in [*result.unreachable, *result.failures])
+
+
+def _serves(workplace: Workplace, manifest: release.Manifest) -> None:
+    """Wait until every edge serves the release; raises GateSaidNo at the deadline."""
+    contract, trust = workplace.contract, probe.public_trust(workplace.contract)
     deadline = time.monotonic() + thresholds()["version"]["deadline_s"]
     while True:
-        verdict = gates.version(version, probe.served_versions(contract, trust))
+        if manifest.version_path:
+            found = probe.served_versions(contract, trust, manifest.version_path)
+            verdict = gates.version(manifest.version, found)
+        else:
+            verdict = gates.answers(manifest.health_path, probe.served_statuses(contract, trust, manifest.health_path))
         if verdict.passed:
             return
         if time.monotonic() > deadline:
@@ -78,16 +127,26 @@ def _served(contract: Contract, trust: Any, version: str) -> None:
         time.sleep(WAIT_STEP_S)
 
 
-def _take_back(workplace: Workplace, outcome: Outcome, reason: TillError, progress: Progress) -> None:
+def _take_back(workplace: Workplace, before: _Before, outcome: Outcome, reason: TillError, progress: Progress) -> None:
+    """Lead traffic to the slot that served before; always raises."""
     stack = workplace.contract.stack
-    if outcome.old_version in (None, outcome.new_version):
+    outcome.verdict, outcome.reason = "fail", reason.message
+    if before.slot is None:
         raise GateSaidNo(
-            f"{outcome.new_version}: {reason.message}; there is no older release to return to", f"till status {stack}"
+            f"{outcome.new_version}: {reason.message}; there is no older release to return to",
+            f"till status {stack}",
+            asdict(outcome),
         ) from reason
-    progress.say(f"a gate said no, back to {outcome.old_version}: {reason.message}")
-    back = play.run(workplace, "switch.yml", progress, {"release_version": outcome.old_version})
-    back.raise_for_failure(f"till deploy {stack} {outcome.old_version}")
+    progress.say(f"a gate said no, back to {before.version} ({before.slot}): {reason.message}")
+    back = play.run(workplace, "switch.yml", progress, {"switch_to_slot": before.slot})
+    try:
+        back.raise_for_failure(workplace.contract, f"till status {stack}")
+    except TillError as second:
+        second.message = f"{reason.message}; and the way back to {before.version} failed: {second.message}"
+        second.facts |= asdict(outcome)
+        raise
     raise GateSaidNo(
-        f"{outcome.new_version} was taken back, {outcome.old_version} serves: {reason.message}",
+        f"{outcome.new_version} was taken back, {before.version} serves: {reason.message}",
         f"mend it, build a new version, then till deploy {stack} VERSION",
+        asdict(outcome),
     ) from reason

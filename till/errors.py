@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class TillError(Exception):
     """A failure of ours (exit code 1)."""
 
     exit_code = 1
 
-    def __init__(self, message: str, next_command: str = "") -> None:
+    def __init__(self, message: str, next_command: str = "", facts: dict[str, Any] | None = None) -> None:
+        """`facts` is what was measured until then: it goes into the verb's JSON."""
         super().__init__(message)
         self.message = message
         self.next_command = next_command
+        self.facts = facts or {}
 
     def __str__(self) -> str:
         return f"{self.message}\n  next: {self.next_command}" if self.next_command else self.message

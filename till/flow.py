@@ -10,12 +10,15 @@ from typing import Any
 
 from infra.contract import Contract
 from till import artefacts, deploy, journal, lock, play, redact, release, smoke, stack, status, verify
-from till.errors import Refused
+from till.errors import Refused, TillError
+from till.outcome import PlayResult
 from till.paths import CHECKOUT, STATE, journal_file, lock_file
 from till.progress import Progress
 from till.workplace import opened
 
 FIRST_RELEASE = "v1.0.0-paypal"
+# Of what was measured until a failure, what a journal entry keeps.
+KEPT_FACTS = ("changed", "failed", "unreachable", "old_version", "new_version", "verdict", "switch_s")
 STOREFRONT = CHECKOUT / "services" / "storefront"
 
 
@@ -30,6 +33,8 @@ def _change(
             yield facts
         except BaseException as reason:
             told = f"{type(reason).__name__}: {reason}"
+            if isinstance(reason, TillError):
+                facts |= {name: value for name, value in reason.facts.items() if name in KEPT_FACTS}
             facts["reason"] = redactor.scrub(told) if redactor else told.splitlines()[0]
             journal.append(journal_file(name), verb, False, facts)
             raise
@@ -41,27 +46,24 @@ def provision(name: str, progress: Progress, check: bool = False, diff: bool = F
     contract = stack.contract(name)
     with opened(contract, artefacts.variables()) as workplace:
         if check:
-            return _provisioned(play.run(workplace, "provision.yml", progress, check=True, diff=diff, tags=tags), name)
+            checked = play.run(workplace, "provision.yml", progress, check=True, diff=diff, tags=tags)
+            return _provisioned(checked, contract)
         with _change(name, "provision", progress, redact.of(contract)) as facts:
             result = play.run(workplace, "provision.yml", progress, diff=diff, tags=tags)
             facts["changed"] = sum(result.changed.values())
-            return _provisioned(result, name)
+            return _provisioned(result, contract)
 
 
-def _provisioned(result: play.PlayResult, name: str) -> dict[str, Any]:
-    result.raise_for_failure(f"mend it, then till provision {name}: it goes on where it stopped")
-    return {
-        "changed": sum(result.changed.values()),
-        "changed_by_host": result.changed,
-        "failed": 0,
-        "unreachable": 0,
-        "hosts": sorted(result.ok),
-    }
+def _provisioned(result: PlayResult, contract: Contract) -> dict[str, Any]:
+    result.raise_for_failure(contract, f"mend it, then till provision {contract.stack}: it goes on where it stopped")
+    return result.facts()
 
 
 def build_release(name: str, version: str, source: Path, progress: Progress) -> dict[str, Any]:
     """Build a release once. Returns its manifest."""
     stack.known(name)
+    if release.is_built(name, version):
+        return release.build(name, version, source, progress).model_dump()
     with _change(name, "release build", progress) as facts:
         manifest = release.build(name, version, source, progress)
         facts |= {"version": version, "sha256": manifest.sha256, "source_sha256": manifest.source_sha256}
@@ -80,7 +82,7 @@ def deploy_release(
         with _change(name, "deploy", progress, redact.of(contract)) as facts:
             facts["new_version"] = version
             outcome = deploy.run(workplace, version, progress, diff=diff)
-            facts |= {"old_version": outcome.old_version, "switch_s": outcome.switch_s}
+            facts |= {"old_version": outcome.old_version, "switch_s": outcome.switch_s, "changed": outcome.changed}
     return {"strategy": "blue-green", **vars(outcome)}
 
 
@@ -108,7 +110,9 @@ def up(name: str, progress: Progress, version: str = FIRST_RELEASE) -> tuple[Con
     with progress.phase("provision"):
         converged = provision(name, progress)
     with progress.phase("release"):
-        build_release(name, version, STOREFRONT, progress)
+        # A release never changes: a later source becomes a later version.
+        if not release.is_built(name, version):
+            build_release(name, version, STOREFRONT, progress)
     with progress.phase("deploy"):
         deployed = deploy_release(name, version, progress)
     with progress.phase("verify"):
@@ -141,7 +145,7 @@ def down(name: str, progress: Progress, confirmation: str = "") -> dict[str, Any
 
 
 def _without_salt(settings: Path) -> None:
-    """A lab's salt belongs to this machine's passphrase, not to git: `pulumi stack init` wrote it, so `down` takes it out."""
+    """A lab's salt belongs to this machine's passphrase, not to git: `pulumi stack init` wrote it."""
     lines = settings.read_text().splitlines(keepends=True)
     kept = [line for line in lines if not line.startswith("encryptionsalt:")]
     if kept != lines:

@@ -27,6 +27,17 @@ def version(expected: str, found: dict[str, str | None]) -> Verdict:
     return Verdict("version", True, f"{len(found)} edges serve {expected}")
 
 
+def answers(path: str, found: dict[str, int | None]) -> Verdict:
+    """Every edge must answer a path with 200; None is an edge that did not answer."""
+    wrong = {edge: status for edge, status in sorted(found.items()) if status != 200}
+    if not found:
+        return Verdict("answers", False, "no edge was asked")
+    if wrong:
+        told = ", ".join(f"{edge} answers {status or 'nothing'}" for edge, status in wrong.items())
+        return Verdict("answers", False, f"GET {path} should answer 200, but {told}")
+    return Verdict("answers", True, f"{len(found)} edges answer {path}")
+
+
 def order(purchase: dict[str, Any], row: dict[str, Any] | None) -> Verdict:
     """The order in Directus must be the purchase: paid, linked, itemised, with totals that add up exactly."""
     if row is None:

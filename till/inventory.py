@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.contract import Contract, Host, Role
+from infra.contract import OUTSIDE_ROLES, Contract, Host, Role
 from till.errors import UsageError
 
 PYTHON = "/usr/bin/python3"
+# A stack whose outside is the real world has no host that plays it.
+MAY_BE_EMPTY = {role.value for role in OUTSIDE_ROLES} | {"outside"}
 
 
 def build(contract: Contract, artefacts: dict[str, str]) -> dict[str, Any]:
@@ -90,6 +92,17 @@ def _fleet_vars(contract: Contract) -> dict[str, Any]:
         "till_internal_ca_pem": contract.internal_ca_pem,
         "till_secrets": {name: secret.get_secret_value() for name, secret in contract.secrets.items()},
     }
+
+
+def empty_groups(plays: list[dict[str, Any]], document: dict[str, Any]) -> list[tuple[str, str]]:
+    """Play name and group of each play that is for a group without hosts."""
+    groups = {name: group["hosts"] for name, group in document["all"]["children"].items()}
+    return [
+        (str(play.get("name", "")), group)
+        for play in plays
+        for group in str(play.get("hosts", "")).replace(",", ":").split(":")
+        if group in groups and not groups[group] and group not in MAY_BE_EMPTY
+    ]
 
 
 def known_hosts(contract: Contract) -> str:

@@ -36,13 +36,19 @@ def append(path: Path, verb: str, ok: bool, facts: dict[str, Any]) -> dict[str, 
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
         last = [line for line in file.read().splitlines() if line][-1:]
+        try:
+            previous = json.loads(last[0])["hash"] if last else GENESIS
+        except (ValueError, KeyError):
+            raise TillError(
+                f"journal {path}: its last entry can't be read; nothing was added", f"less {path}"
+            ) from None
         entry: dict[str, Any] = {
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "by": f"{getpass.getuser()}@{socket.gethostname()}",
             "verb": verb,
             "ok": ok,
             **facts,
-            "previous": json.loads(last[0])["hash"] if last else GENESIS,
+            "previous": previous,
         }
         entry["hash"] = _digest(entry)
         file.write(json.dumps(entry, sort_keys=True) + "\n")

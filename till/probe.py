@@ -12,6 +12,7 @@ from till.thresholds import thresholds
 if TYPE_CHECKING:
     import httpx
 
+VERSION_PATH = "/api/version"
 PEBBLE_ROOT_URL = "https://{address}:15000/roots/0"
 
 
@@ -57,7 +58,7 @@ def public_trust(contract: Contract) -> ssl.SSLContext:
     # The test CA makes a new root at every start and tells it on its management port.
     url = PEBBLE_ROOT_URL.format(address=contract.outside.host.address)
     try:
-        with httpx.Client(verify=internal_trust(contract), timeout=10) as client:
+        with httpx.Client(verify=internal_trust(contract), timeout=10, trust_env=False) as client:
             root = client.get(url).raise_for_status().text
     except httpx.HTTPError as reason:
         raise TillError(
@@ -74,7 +75,11 @@ class Site:
 
         self.name, self.address = name, address
         self._client = httpx.Client(
-            verify=trust, timeout=thresholds()["smoke"]["request_timeout_s"], follow_redirects=False
+            verify=trust,
+            timeout=thresholds()["smoke"]["request_timeout_s"],
+            follow_redirects=False,
+            # A proxy of this machine has no road to a stack's addresses.
+            trust_env=False,
         )
 
     def __enter__(self) -> Site:
@@ -97,7 +102,8 @@ class Site:
             )
         except httpx.HTTPError as reason:
             raise TillError(
-                f"{method} https://{self.name}{path} at {self.address}: {type(reason).__name__} {reason}", "till status"
+                f"{method} https://{self.name}{path} at {self.address}: {type(reason).__name__} {reason}",
+                f"curl -vk --resolve {self.name}:443:{self.address} https://{self.name}/",
             ) from None
 
 
@@ -112,16 +118,43 @@ def served_certificate(name: str, address: str, trust: ssl.SSLContext, timeout_s
         return dict(tls.getpeercert() or {})
 
 
-def served_versions(contract: Contract, trust: ssl.SSLContext) -> dict[str, str | None]:
-    """The release that each edge serves under the shop's name; None where there is none."""
-    found: dict[str, str | None] = {}
+def _edges(contract: Contract, trust: ssl.SSLContext, path: str) -> dict[str, httpx.Response | None]:
+    """Each edge's answer under the shop's name; None where there was none."""
+    found: dict[str, httpx.Response | None] = {}
     for host in contract.hosts:
-        if Role.EDGE not in host.roles:
-            continue
-        try:
-            with Site(contract.names.shop, host.address, trust) as site:
-                answer = site.ask("GET", "/api/version")
-                found[host.name] = answer.json().get("version") if answer.status_code == 200 else None
-        except (TillError, ValueError):
-            found[host.name] = None
+        if Role.EDGE in host.roles:
+            try:
+                with Site(contract.names.shop, host.address, trust) as site:
+                    found[host.name] = site.ask("GET", path)
+            except TillError:
+                found[host.name] = None
     return found
+
+
+def served_versions(contract: Contract, trust: ssl.SSLContext, path: str = VERSION_PATH) -> dict[str, str | None]:
+    """The release that each edge serves; None where there is none."""
+
+    def told(answer: httpx.Response | None) -> str | None:
+        try:
+            return str(answer.json()["version"]) if answer is not None and answer.status_code == 200 else None
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    return {edge: told(answer) for edge, answer in _edges(contract, trust, path).items()}
+
+
+def served_statuses(contract: Contract, trust: ssl.SSLContext, path: str) -> dict[str, int | None]:
+    """The HTTP status that each edge answers with; None where there was no answer."""
+    answers = _edges(contract, trust, path)
+    return {edge: None if answer is None else answer.status_code for edge, answer in answers.items()}
+
+
+def tcp(address: str, port: int, timeout_s: float) -> str:
+    """Empty when something listens there, else why it was not reached."""
+    import socket
+
+    try:
+        socket.create_connection((address, port), timeout=timeout_s).close()
+    except OSError as reason:
+        return str(reason)
+    return ""

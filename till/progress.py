@@ -37,7 +37,7 @@ class Progress:
         return f"{seconds // 60:02d}:{seconds % 60:02d}"
 
     def say(self, text: str) -> None:
-        self.console.print(f"{self._clock()}  {text}", markup=False)
+        self.console.print(f"{self._clock()}  {text}", markup=False, soft_wrap=True)
 
     def play(self, name: str) -> None:
         self.say(name)

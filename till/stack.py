@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import os
+import json
 import subprocess
 from collections.abc import Callable
+from functools import cache
 
 from pydantic import ValidationError
 
 from infra.contract import Contract, parse
 from till.errors import TillError, UsageError
 from till.paths import CHECKOUT, VENV_BIN
+from till.pulumi_run import release_dead_locks, stream
 
 READ_TIMEOUT_S = 120
-STACKS = ("lab", "staging", "production")
+UP_TIMEOUT_S = 900
+DESTROY_TIMEOUT_S = 600
 
 
 def known(stack: str) -> str:
@@ -34,13 +37,23 @@ def _pulumi() -> str:
     return str(wrapper)
 
 
-def _why(stderr: str, stack: str) -> TillError:
+def why(stderr: str, stack: str) -> TillError:
+    """What Pulumi's words mean here: an error that names the cause and the next command."""
     text = stderr.strip()
     if "incorrect passphrase" in text:
         return UsageError(
             f"stack {stack}: the passphrase does not open the stack's secrets",
             "put the right one into .till/passphrase, or set PULUMI_CONFIG_PASSPHRASE_FILE",
         )
+    if "passphrase must be set" in text or "PASSPHRASE_FILE" in text:
+        return UsageError(f"stack {stack}: there is no passphrase to open its secrets with", "make tools")
+    if "is currently locked" in text:
+        return UsageError(
+            f"stack {stack} is held by another Pulumi run, or by one that was killed",
+            f"wait for it; when none runs: .venv/bin/pulumi cancel --yes -s {stack}",
+        )
+    if "does not have output property" in text:
+        return UsageError(f"stack {stack} has no contract", f".venv/bin/pulumi up -s {stack}")
     if "no stack named" in text:
         return UsageError(f"stack {stack} does not exist yet", f".venv/bin/pulumi up -s {stack}")
     last = "\n".join(line for line in text.splitlines() if line.strip())[-2000:]
@@ -50,21 +63,21 @@ def _why(stderr: str, stack: str) -> TillError:
 
 
 def _run(*arguments: str, stack: str, timeout_s: int = READ_TIMEOUT_S) -> str:
-    done = subprocess.run(
-        [_pulumi(), *arguments, "--non-interactive", "--stack", stack],
-        cwd=CHECKOUT,
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [_pulumi(), *arguments, "--non-interactive", "--stack", stack],
+            cwd=CHECKOUT, capture_output=True, text=True, timeout=timeout_s, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise TillError(f"pulumi {arguments[0]} of stack {stack} took longer than {timeout_s} s") from None
     if done.returncode != 0:
-        raise _why(done.stderr, stack)
+        raise why(done.stderr, stack)
     return done.stdout
 
 
+@cache
 def contract(stack: str) -> Contract:
-    """Read the contract of a stack.
+    """Read the contract of a stack, once in a run.
 
     Raises UsageError when the stack can't be read, has no contract or has one of another version.
     """
@@ -88,54 +101,43 @@ def exists(stack: str) -> bool:
     """Whether the stack was made in this backend."""
     done = subprocess.run(
         [_pulumi(), "stack", "ls", "--json", "--non-interactive"],
-        cwd=CHECKOUT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+        cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=READ_TIMEOUT_S, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
     if done.returncode != 0:
-        raise _why(done.stderr, stack)
-    import json
-
+        raise why(done.stderr, stack)
     return any(entry["name"].split("/")[-1] == stack for entry in json.loads(done.stdout))
 
 
 def _stream(arguments: list[str], say: Callable[[str], None], stack: str, timeout_s: int) -> None:
-    process = subprocess.Popen(
-        [_pulumi(), *arguments, "--non-interactive", "--stack", stack],
-        cwd=CHECKOUT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "NO_COLOR": "1"},
+    if release_dead_locks(stack):
+        say("a Pulumi run that was killed held the stack: its lock is released")
+        _run("cancel", "--yes", stack=stack)
+    command = [_pulumi(), *arguments, "--non-interactive", "--stack", stack, "--color", "never"]
+    exit_code, seen = stream(command, say, timeout_s)
+    if exit_code == 0:
+        return
+    text = "".join(seen)
+    if any(sign in text for sign in ("incorrect passphrase", "no stack named", "is currently locked")):
+        raise why(text, stack)
+    errors = [line.strip() for line in seen if "error:" in line and "update failed" not in line]
+    raise UsageError(
+        f"pulumi {arguments[0]} of stack {stack} failed: {' / '.join(errors)[-2000:] or text[-2000:]}",
+        f"mend it, then .venv/bin/pulumi {arguments[0]} -s {stack}",
     )
-    assert process.stdout is not None
-    seen: list[str] = []
-    for line in process.stdout:
-        seen.append(line)
-        if line.strip():
-            say(line.rstrip())
-    if process.wait(timeout=timeout_s) != 0:
-        text = "".join(seen)
-        if "incorrect passphrase" in text or "no stack named" in text:
-            raise _why(text, stack)
-        errors = [line.strip() for line in seen if "error:" in line and "update failed" not in line]
-        raise UsageError(
-            f"pulumi {arguments[0]} of stack {stack} failed: {' / '.join(errors)[-2000:] or text[-2000:]}",
-            f"mend it, then .venv/bin/pulumi {arguments[0]} -s {stack}",
-        )
 
 
 def up(stack: str, say: Callable[[str], None]) -> None:
     """Make what the stack says; sees first what was removed behind Pulumi's back."""
+    contract.cache_clear()
     if not exists(known(stack)):
         _run("stack", "init", stack=stack)
-    _stream(["up", "--yes", "--refresh", "--suppress-outputs", "--color", "never"], say, stack, 900)
+    _stream(["up", "--yes", "--refresh", "--suppress-outputs"], say, stack, UP_TIMEOUT_S)
 
 
 def destroy(stack: str, say: Callable[[str], None]) -> None:
     """Remove everything of the stack, then the stack itself; its settings file stays."""
+    contract.cache_clear()
     if not exists(known(stack)):
         return
-    _stream(["destroy", "--yes", "--color", "never"], say, stack, 600)
+    _stream(["destroy", "--yes"], say, stack, DESTROY_TIMEOUT_S)
     _run("stack", "rm", "--yes", "--preserve-config", stack=stack)

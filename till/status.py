@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import ssl
-import subprocess
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from infra.contract import Contract, Role
 from till import probe
 from till.errors import TillError
+from till.thresholds import thresholds
 from till.workplace import Workplace
 
 PATRONI_LIST = "/opt/patroni/bin/patronictl -c /etc/patroni/patroni.yml list -f json"
@@ -40,17 +42,13 @@ def hosts(contract: Contract) -> list[dict[str, Any]]:
     ]
 
 
-def database(workplace: Workplace) -> dict[str, Any]:
+def database(workplace: Workplace, unreached: Collection[str] = ()) -> dict[str, Any]:
     """Members as Patroni tells them, asked from the first database host that answers."""
     faults: list[str] = []
     for host in workplace.contract.hosts:
-        if Role.DATABASE not in host.roles:
+        if Role.DATABASE not in host.roles or host.name in unreached:
             continue
-        try:
-            answer = workplace.ssh(host.name, PATRONI_LIST)
-        except subprocess.TimeoutExpired:
-            faults.append(f"{host.name}: no answer in time")
-            continue
+        answer = workplace.ssh(host.name, PATRONI_LIST)
         if answer.returncode != 0:
             faults.append(f"{host.name}: {answer.stderr.strip()[-200:]}")
             continue
@@ -84,17 +82,27 @@ def certificates(contract: Contract, trust: ssl.SSLContext | None) -> dict[str, 
     return found
 
 
+def unreachable(contract: Contract) -> dict[str, str]:
+    """Hosts whose SSH port does not answer, and why."""
+    everyone = [*contract.hosts, *([contract.outside.host] if contract.outside else [])]
+    timeout_s = thresholds()["ssh"]["connect_timeout_s"]
+    with ThreadPoolExecutor(max_workers=len(everyone)) as pool:
+        told = pool.map(lambda host: probe.tcp(host.address, host.port, timeout_s), everyone)
+    return {host.name: reason for host, reason in zip(everyone, told, strict=True) if reason}
+
+
 def of(workplace: Workplace) -> dict[str, Any]:
     """Everything, ok being whether all of it is well."""
     contract = workplace.contract
-    faults: list[str] = []
+    unreached = unreachable(contract)
+    faults = [f"host {name} can't be reached: {reason}" for name, reason in unreached.items()]
     try:
         trust: ssl.SSLContext | None = probe.public_trust(contract)
-        versions = probe.served_versions(contract, trust)
     except (TillError, OSError) as reason:
-        trust, versions = None, {}
+        trust = None
         faults.append(str(reason).splitlines()[0])
-    data = database(workplace)
+    versions = probe.served_versions(contract, trust) if trust else {}
+    data = database(workplace, unreached)
     faults += [f"edge {edge} serves no release" for edge, served in versions.items() if served is None]
     if data["leader"] is None:
         faults.append(f"no database leads: {data.get('fault', 'none of the members')}")
@@ -103,7 +111,7 @@ def of(workplace: Workplace) -> dict[str, Any]:
     return {
         "ok": not faults,
         "faults": faults,
-        "hosts": hosts(contract),
+        "hosts": [{**host, "reachable": host["name"] not in unreached} for host in hosts(contract)],
         "urls": urls(contract),
         "versions": versions,
         "database": data,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,11 @@ from till.paths import PLAYBOOKS
 # Persists between the tasks of a run; ended with the run.
 CONTROL_PERSIST_S = 60
 CONNECT_TIMEOUT_S = 10
+# The exit code of ssh itself.
+UNREACHED = 255
+PREFIX = "till-run-"
+# A workplace is locked right after it was made, so a young one without a lock is not yet a left one.
+SWEEP_AFTER_S = 60
 # What programs on the controller need from our own environment, and nothing else.
 ALLOWED_ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SSH_AUTH_SOCK", "TERM", "TMPDIR", "TZ", "USER")
 
@@ -96,36 +103,70 @@ class Workplace:
         return options
 
     def ssh(self, host: str, command: str, timeout_s: int = 30) -> subprocess.CompletedProcess[str]:
-        """Run one command on a host as root; never raises for its exit code."""
+        """Run one command on a host as root; never raises. Exit code 255: the host was not reached, or not in time."""
         entry: dict[str, Any] = self.inventory_document["all"]["hosts"][host]
-        target = f"{entry['ansible_user']}@{entry['ansible_host']}"
-        return subprocess.run(
-            ["ssh", *self.ssh_options(), f"-oControlPath={self.folder}/cp/%C", f"-oConnectTimeout={CONNECT_TIMEOUT_S}",
-             "-p", str(entry["ansible_port"]), target, f"sudo -n {command}" if entry["ansible_user"] != "root" else command],
-            capture_output=True, text=True, timeout=timeout_s, check=False, env=environment(), stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        user = entry["ansible_user"]
+        argv = [
+            "ssh",
+            *self.ssh_options(),
+            f"-oControlPath={self.folder}/cp/%C",
+            f"-oConnectTimeout={CONNECT_TIMEOUT_S}",
+        ]
+        argv += ["-p", str(entry["ansible_port"]), f"{user}@{entry['ansible_host']}"]
+        argv += [command if user == "root" else f"sudo -n {command}"]
+        try:
+            return subprocess.run(
+                argv, capture_output=True, text=True, timeout=timeout_s, check=False,
+                env=environment(), stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return subprocess.CompletedProcess(argv, UNREACHED, "", f"no answer within {timeout_s} s")
 
     def close(self) -> None:
         """End the connections that persist, then remove everything."""
-        for socket in (self.folder / "cp").iterdir():
-            subprocess.run(
-                ["ssh", "-oControlPath=" + str(socket), "-O", "exit", "nobody@localhost"],
-                capture_output=True, check=False, timeout=10,
-            )  # fmt: skip
-        shutil.rmtree(self.folder, ignore_errors=True)
+        try:
+            for socket in (self.folder / "cp").iterdir():
+                subprocess.run(
+                    ["ssh", f"-oControlPath={socket}", "-O", "exit", "nobody@localhost"],
+                    capture_output=True, check=False, timeout=CONNECT_TIMEOUT_S,
+                )  # fmt: skip
+        except (OSError, subprocess.TimeoutExpired):
+            # They end by themselves after CONTROL_PERSIST_S.
+            pass
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _base() -> Path:
+    # Memory, so that no secret reaches a disk. The other one is for systems without it.
+    memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a folder of our own in it
+    return memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
+
+
+def _sweep(base: Path) -> None:
+    """Remove what a killed run left: a workplace whose lock nobody holds."""
+    for folder in base.glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            if folder.stat().st_uid != os.getuid() or time.time() - folder.stat().st_mtime < SWEEP_AFTER_S:
+                continue
+            with (folder / "held").open() as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
 def opened(contract: Contract, artefacts: dict[str, str] | None = None) -> Iterator[Workplace]:
-    """A workplace that is removed however the block ends."""
-    base = Path("/dev/shm")
-    folder = Path(tempfile.mkdtemp(prefix="till-", dir=base if os.access(base, os.W_OK) else None))
-    try:
-        workplace = Workplace(folder, contract, artefacts or {})
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    try:
-        yield workplace
-    finally:
-        workplace.close()
+    """A workplace that is removed however the block ends; one that a killed run left is removed by the next."""
+    _sweep(_base())
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_base()))
+    with (folder / "held").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            workplace = Workplace(folder, contract, artefacts or {})
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        try:
+            yield workplace
+        finally:
+            workplace.close()

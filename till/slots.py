@@ -1,0 +1,62 @@
+"""What the slots of each app host hold, as the hosts themselves have written it down."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from infra.contract import Role
+from till.errors import HostUnreachable, TillError
+from till.workplace import UNREACHED, Workplace
+
+STATE_FILE = "/var/lib/till/slots.json"
+# The shell's words where there is no such file yet.
+MISSING = "No such file"
+
+
+@dataclass(frozen=True)
+class Slots:
+    """One host: the slot that serves, and the release in each; None is nothing."""
+
+    active: str | None = None
+    blue: str | None = None
+    green: str | None = None
+
+    @property
+    def serving(self) -> str | None:
+        """The release that serves."""
+        return {"blue": self.blue, "green": self.green}.get(self.active or "")
+
+
+def parse(text: str) -> Slots:
+    """A state file; unknown keys are the hosts' own."""
+    found = json.loads(text)
+    return Slots(found.get("active"), found.get("blue"), found.get("green"))
+
+
+def read(workplace: Workplace) -> dict[str, Slots]:
+    """Every app host's slots; raises HostUnreachable naming those that can't be asked."""
+
+    def one(host: str) -> Slots:
+        answer = workplace.ssh(host, f"cat {STATE_FILE}")
+        if answer.returncode == UNREACHED:
+            raise HostUnreachable(
+                f"host {host} can't be reached by SSH: {answer.stderr.strip()[-600:]}",
+                f"till status {workplace.contract.stack}",
+            )
+        if answer.returncode != 0:
+            if MISSING in answer.stderr:
+                return Slots()
+            raise TillError(f"host {host}: {STATE_FILE} can't be read: {answer.stderr.strip()[-600:]}")
+        return parse(answer.stdout)
+
+    hosts = [host.name for host in workplace.contract.hosts if Role.APP in host.roles]
+    with ThreadPoolExecutor(max_workers=max(1, len(hosts))) as pool:
+        return dict(zip(hosts, pool.map(one, hosts), strict=True))
+
+
+def before_all(found: dict[str, Slots]) -> tuple[str | None, str | None]:
+    """Slot and release that all hosts serve from. They are None when hosts differ, so that nothing is guessed."""
+    serving = {(one.active, one.serving) for one in found.values()}
+    return serving.pop() if len(serving) == 1 else (None, None)
