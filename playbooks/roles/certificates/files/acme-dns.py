@@ -3,8 +3,8 @@
 
     acme-dns add | remove       with CERTBOT_DOMAIN and CERTBOT_VALIDATION in the environment
 
-An update is signed (RFC 2136, TSIG). "add" returns when each nameserver that can be reached answers the value itself:
-one that is down answers the CA as little as us, and must not hold up a renewal. It is an error when none can be reached.
+An update is signed (RFC 2136, TSIG). "add" returns when each nameserver that can be reached answers the value: one
+that is down answers the CA as little as us, and must not hold up a renewal. It is an error when none can be reached.
 """
 
 from __future__ import annotations

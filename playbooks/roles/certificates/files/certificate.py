@@ -41,7 +41,7 @@ def roots(settings: dict[str, Any]) -> str | None:
     if not settings["root_url"]:
         return None
     context = ssl.create_default_context(cafile=settings["directory_ca_file"] or None)
-    with urllib.request.urlopen(settings["root_url"], timeout=10, context=context) as answer:  # noqa: S310
+    with urllib.request.urlopen(settings["root_url"], timeout=10, context=context) as answer:
         return str(answer.read().decode())
 
 
@@ -65,7 +65,8 @@ def judge(pem: Path, settings: dict[str, Any], root: str | None) -> None:
             trust = ["-no-CAfile", "-no-CApath", "-CAfile", trusted.name]
         said = openssl("verify", *trust, "-untrusted", str(pem), str(pem))
     if said.returncode != 0:
-        raise NotGood(f"the certificate does not chain to the CA in use: {(said.stderr or said.stdout).strip().splitlines()[-1]}")
+        why = (said.stderr or said.stdout).strip().splitlines()[-1]
+        raise NotGood(f"the certificate does not chain to the CA in use: {why}")
 
 
 def stored(settings: dict[str, Any]) -> str:
@@ -77,10 +78,14 @@ def stored(settings: dict[str, Any]) -> str:
 
 def served(settings: dict[str, Any]) -> str:
     context = ssl.create_default_context(cadata=roots(settings))
-    installed = ssl.PEM_cert_to_DER_cert(INSTALLED.read_text().split("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\n")
+    end = "-----END CERTIFICATE-----\n"
+    installed = ssl.PEM_cert_to_DER_cert(INSTALLED.read_text().split(end)[0] + end)
     for name in settings["names"]:
         try:
-            with socket.create_connection(ADDRESS, timeout=5) as raw, context.wrap_socket(raw, server_hostname=name) as tls:
+            with (
+                socket.create_connection(ADDRESS, timeout=5) as raw,
+                context.wrap_socket(raw, server_hostname=name) as tls,
+            ):
                 given = tls.getpeercert(binary_form=True) or b""
         except ssl.SSLCertVerificationError as reason:
             raise NotGood(f"what is served for {name} is not good: {reason.verify_message}") from None
@@ -89,8 +94,9 @@ def served(settings: dict[str, Any]) -> str:
         with tempfile.NamedTemporaryFile("w", suffix=".pem") as pem:
             pem.write(ssl.DER_cert_to_PEM_cert(given))
             pem.flush()
-            if openssl("x509", "-in", pem.name, "-noout", "-checkend", str(settings["renew_before_days"] * 86400)).returncode != 0:
-                raise NotGood(f"what is served for {name} ends within {settings['renew_before_days']} days")
+            days = settings["renew_before_days"]
+            if openssl("x509", "-in", pem.name, "-noout", "-checkend", str(days * 86400)).returncode != 0:
+                raise NotGood(f"what is served for {name} ends within {days} days")
     return f"a good certificate is served for {', '.join(settings['names'])}"
 
 
@@ -103,10 +109,14 @@ def order(settings: dict[str, Any]) -> None:
         shutil.rmtree(ACCOUNTS, ignore_errors=True)
     names = [part for name in settings["names"] for part in ("-d", name)]
     said = subprocess.run(
-        ["/usr/bin/certbot", "certonly", "--non-interactive", "--agree-tos", "--email", settings["email"], "--no-eff-email"]
-        + ["--server", settings["directory_url"], "--cert-name", "till", "--key-type", "ecdsa", "--elliptic-curve", "secp256r1"]
-        + ["--force-renewal", "--renew-with-new-domains", "--manual", "--preferred-challenges", "dns"]
-        + ["--manual-auth-hook", f"{HOOK} add", "--manual-cleanup-hook", f"{HOOK} remove", *names],
+        [
+            *("/usr/bin/certbot", "certonly", "--non-interactive", "--agree-tos", "--no-eff-email"),
+            *("--email", settings["email"], "--server", settings["directory_url"], "--cert-name", "till"),
+            *("--key-type", "ecdsa", "--elliptic-curve", "secp256r1", "--force-renewal", "--renew-with-new-domains"),
+            *("--manual", "--preferred-challenges", "dns"),
+            *("--manual-auth-hook", f"{HOOK} add", "--manual-cleanup-hook", f"{HOOK} remove"),
+            *names,
+        ],
         capture_output=True,
         text=True,
         timeout=settings["issue_deadline_s"],
@@ -114,7 +124,8 @@ def order(settings: dict[str, Any]) -> None:
         check=False,
     )
     if said.returncode != 0:
-        raise RuntimeError(f"the order at {settings['directory_url']} failed: {(said.stdout + said.stderr).strip()[-1500:]}")
+        why = (said.stdout + said.stderr).strip()[-1500:]
+        raise RuntimeError(f"the order at {settings['directory_url']} failed: {why}")
 
 
 def install() -> None:

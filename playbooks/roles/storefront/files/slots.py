@@ -4,7 +4,7 @@
     slots show                          the state as JSON
     slots render                        write the edge's backend; says "rendered" or "kept"
     slots intend (--version V|--slot S) can that release serve here? notes the intent; prints {"from", "to", "version"}
-    slots switch SLOT                   lead traffic to the slot; prints {"changed": bool}
+    slots switch SLOT|none              lead traffic to the slot; prints {"changed": bool}
     slots drain                         wait until slots without traffic have ended their requests; prints {"left": N}
 
 Exit codes: 0 done, 1 not possible (nothing was changed), 2 bad usage.
@@ -44,16 +44,17 @@ def intend(version: str | None, slot: str | None, check: bool) -> dict[str, Any]
         chosen = target(state, version, slot)
         url = f"http://127.0.0.1:{policy['ports'][chosen]}{state['checks'].get(chosen, policy['check_path'])}"
         try:
-            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - loopback only
+            with urllib.request.urlopen(url, timeout=5):
                 pass
         except (OSError, urllib.error.HTTPError) as reason:
-            raise slots.Fault(f"slot {chosen} ({state[chosen]}) does not answer {url}: {reason}; systemctl status storefront@{chosen}") from None
+            said = f"slot {chosen} ({state[chosen]}) does not answer {url}: {reason}"
+            raise slots.Fault(f"{said}; systemctl status storefront@{chosen}") from None
         if not check and state["active"] != chosen:
             slots.save({**state, "intent": chosen})
     return {"from": state["active"], "to": chosen, "version": state[chosen]}
 
 
-def switch(slot: str) -> dict[str, Any]:
+def switch(slot: str | None) -> dict[str, Any]:
     with slots.locked():
         before = slots.load()
         after = {**before, "active": slot, "intent": None}
@@ -61,7 +62,7 @@ def switch(slot: str) -> dict[str, Any]:
             if before != after:
                 slots.save(after)
             return {"changed": False}
-        if not before[slot]:
+        if slot and not before[slot]:
             raise slots.Fault(f"slot {slot} holds no release: till deploy")
         # First what a restart of HAProxy would read, then the running one.
         slots.save(after)
@@ -75,13 +76,17 @@ def switch(slot: str) -> dict[str, Any]:
     return {"changed": True}
 
 
-def lead(slot: str, before: dict[str, Any]) -> None:
+def lead(slot: str | None, before: dict[str, Any]) -> None:
     """Give the slot the traffic in the running HAProxy, once HAProxy itself finds it up."""
+    if not slot:
+        slots.tell(f"set server storefront/{before['active']} weight 0")
+        return
     slots.tell(f"set server check_{slot}/{slot} state ready")
     deadline = time.monotonic() + READY_DEADLINE_S
     while not slots.server(slot)["status"].startswith(("UP", "DRAIN")):
         if time.monotonic() > deadline:
-            raise slots.Fault(f"HAProxy does not find slot {slot} up within {READY_DEADLINE_S} s: journalctl -u storefront@{slot}")
+            said = f"HAProxy does not find slot {slot} up within {READY_DEADLINE_S} s"
+            raise slots.Fault(f"{said}: journalctl -u storefront@{slot}")
         time.sleep(0.05)
     commands = [f"set server storefront/{slot} weight {slots.WEIGHT}"]
     if before["active"]:
@@ -108,19 +113,20 @@ def main() -> int:
     intention.add_argument("--version", default="")
     intention.add_argument("--slot", default="", choices=("", *slots.SLOTS))
     intention.add_argument("--check", action="store_true")
-    verbs.add_parser("switch").add_argument("slot", choices=slots.SLOTS)
+    verbs.add_parser("switch").add_argument("slot", choices=(*slots.SLOTS, "none"))
     arguments = parser.parse_args()
     try:
         if arguments.verb == "render":
             with slots.locked():
                 print("rendered" if slots.render(slots.load()) else "kept")
             return 0
-        answer = {
-            "show": slots.load,
-            "drain": drain,
-            "intend": lambda: intend(arguments.version, arguments.slot, arguments.check),
-            "switch": lambda: switch(arguments.slot),
-        }[arguments.verb]()
+        answer: dict[str, Any]
+        if arguments.verb == "switch":
+            answer = switch(None if arguments.slot == "none" else arguments.slot)
+        elif arguments.verb == "intend":
+            answer = intend(arguments.version, arguments.slot, arguments.check)
+        else:
+            answer = drain() if arguments.verb == "drain" else slots.load()
         print(json.dumps(answer))
     except (slots.Fault, OSError) as reason:
         print(f"slots: {reason}", file=sys.stderr)

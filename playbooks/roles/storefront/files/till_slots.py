@@ -37,7 +37,8 @@ def settings() -> dict[str, Any]:
 
 
 def load() -> dict[str, Any]:
-    empty: dict[str, Any] = {"active": None, "blue": None, "green": None, "digests": {}, "checks": {}, "latest": None, "intent": None}
+    nothing = dict.fromkeys(("active", *SLOTS, "latest", "intent"))
+    empty: dict[str, Any] = {**nothing, "digests": {}, "checks": {}}
     return {**empty, **json.loads(STATE.read_text())} if STATE.exists() else empty
 
 
@@ -76,7 +77,11 @@ def idle(state: dict[str, Any]) -> str:
 def backend(state: dict[str, Any], policy: dict[str, Any]) -> str:
     """HAProxy's backends. A slot without a release is in maintenance, an idle one is checked but gets nothing."""
     # A connection to each request: a server that stops never closes one under a request.
-    lines = ["# Written from /var/lib/till/slots.json at each switch: edit neither.", "backend storefront", "    option http-server-close"]
+    lines = [
+        "# Written from /var/lib/till/slots.json: edit neither.",
+        "backend storefront",
+        "    option http-server-close",
+    ]
     for slot in SLOTS:
         weight = WEIGHT if slot == state["active"] else 0
         lines.append(f"    server {slot} 127.0.0.1:{policy['ports'][slot]} weight {weight} track check_{slot}/{slot}")
@@ -123,7 +128,8 @@ def tell(*commands: str) -> None:
 
 
 def edge_runs() -> bool:
-    return BACKEND.exists() and subprocess.run(["/usr/bin/systemctl", "is-active", "-q", "haproxy.service"], check=False).returncode == 0
+    command = ["/usr/bin/systemctl", "is-active", "-q", "haproxy.service"]
+    return BACKEND.exists() and subprocess.run(command, check=False).returncode == 0
 
 
 def server(slot: str) -> dict[str, str]:
