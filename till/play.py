@@ -55,7 +55,7 @@ class _Listener:
         elif kind == "playbook_on_stats":
             self.result.finish(data)
             self.processed = len(data.get("processed", {}))
-        if self.show_diff and "runner" in kind and "\n@@" in stdout:
+        if self.show_diff and stdout and kind == "runner_on_file_diff":
             self.progress.say(stdout)
         return True
 
@@ -173,5 +173,6 @@ def _environment(workplace: Workplace) -> dict[str, str]:
         "ANSIBLE_CONFIG": str(workplace.config),
         # ansible-runner would switch it off.
         "ANSIBLE_HOST_KEY_CHECKING": "True",
+        "ANSIBLE_NOCOLOR": "True",
         "PYTHONDONTWRITEBYTECODE": "1",
     }

@@ -29,7 +29,7 @@ NETWORK_ENVIRONMENT = (
     "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
     "NODE_EXTRA_CA_CERTS", "PIP_CERT", "SSL_CERT_DIR", "SSL_CERT_FILE",
 )  # fmt: skip
-VERSION = re.compile(r"^v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$")
+VERSION = re.compile(r"v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?")
 
 
 class App(BaseModel):
@@ -86,7 +86,7 @@ def build(stack: str, version: str, source: Path, progress: Progress) -> Manifes
 
     Raises UsageError for a bad version or one that exists from another source, TillError when the build fails.
     """
-    if not VERSION.match(version):
+    if not VERSION.fullmatch(version):
         raise UsageError(f"{version!r} is not a version", "use one like v1.0.0-paypal")
     app = describe(source)
     listed = sources.files(source, app.artefact)

@@ -159,6 +159,7 @@ def opened(contract: Contract, artefacts: dict[str, str] | None = None) -> Itera
     """A workplace that is removed however the block ends; one that a killed run left is removed by the next."""
     _sweep(_base())
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_base()))
+    (folder / "held").touch(mode=0o600)
     with (folder / "held").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         try:

@@ -1,0 +1,84 @@
+"""A contract to work on, and a rented host that really answers by SSH."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.contract import Contract
+from infra.lab import rent
+
+CANARY = "canary-Zm9vYmFy+/sHould-Be-nowhere"
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICYWtnLKo9erYIwgx8p0rBJa5Uf8ilfml69bViAFjDpB"
+
+
+def host(name: str, **changed: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "address": f"198.18.7.{10 + len(name)}",
+        "user": "till",
+        "host_key": HOST_KEY,
+        "site": name,
+        "roles": ["edge", "app"],
+    } | changed
+
+
+def contract_of(*hosts: dict[str, Any], outside: bool = False, **changed: Any) -> Contract:
+    player = host("outside", roles=["acme_ca", "paypal_simulator", "resolver"], site="outside")
+    names = [one["name"] for one in hosts] + (["outside"] if outside else [])
+    return Contract.model_validate(
+        {
+            "stack": "lab",
+            "environment": "lab",
+            "hosts": hosts,
+            "outside": {"host": player, "paypal_name": "paypal.lab.test", "acme_name": "acme.lab.test"}
+            if outside
+            else None,
+            "names": {
+                "zone": "lab.test",
+                "shop": "shop.lab.test",
+                "admin": "admin.lab.test",
+                "api": "api.lab.test",
+            },
+            "paypal": {
+                "mode": "simulator",
+                "api_url": "https://paypal.lab.test:8443",
+                "client_id": "c",
+                "webhook_id": "w",
+            },
+            "acme": {"directory_url": "https://acme.lab.test:14000/dir", "email": "a@lab.test"},
+            "settlement": {"currency": "USD", "rate_per_omr": "2.600000"},
+            "internal_ca_pem": "-----BEGIN CERTIFICATE-----",
+            "host_certificates": {
+                name: {"certificate_pem": f"certificate of {name}", "private_key_pem": f"private key of {name}"}
+                for name in names
+            },
+            "secrets": {"postgres_superuser_password": CANARY, "sentry_dsn": ""},
+        }
+        | changed
+    )
+
+
+@pytest.fixture
+def make_contract() -> Callable[..., Contract]:
+    return contract_of
+
+
+@pytest.fixture(scope="session")
+def rented() -> Iterator[Contract]:
+    """One real host behind a contract; removed at the end."""
+    name = f"test-runner-{os.getpid()}"
+    folder = rent.default_folder(name)
+    try:
+        found = rent.rent(name, ["alpha"], "till-host", 512, folder)
+        alpha = found["hosts"][0]
+        yield contract_of(
+            host("alpha", address=alpha["address"], user=alpha["user"], host_key=alpha["host_key"]),
+            ssh_private_key=Path(found["ssh_private_key_file"]).read_text(),
+        )
+    finally:
+        rent.give_back(name, folder)

@@ -1,0 +1,75 @@
+"""The inventory is a function of the contract, and never quietly empty."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from infra.contract import OUTSIDE_ROLES, Role
+from till import inventory
+from till.errors import UsageError
+
+from .conftest import CANARY, HOST_KEY, contract_of, host
+
+ARTEFACTS = {"till_node_archive": "/cache/node.tar.gz"}
+
+
+def test_groups_are_roles_and_sites() -> None:
+    contract = contract_of(host("alpha"), host("bravo"), host("ops", roles=["database", "etcd"]), outside=True)
+    groups = {name: sorted(group["hosts"]) for name, group in inventory.build(contract, {})["all"]["children"].items()}
+    assert groups["fleet"] == ["alpha", "bravo", "ops"]
+    assert groups["edge"] == groups["app"] == ["alpha", "bravo"]
+    assert groups["database"] == groups["site_ops"] == ["ops"]
+    assert groups["acme_ca"] == groups["site_outside"] == ["outside"]
+    assert {role.value for role in Role} <= set(groups)
+
+
+def test_variables_are_what_the_playbooks_read() -> None:
+    document = inventory.build(contract_of(host("alpha", port=2222), outside=True), ARTEFACTS)["all"]
+    alpha = document["hosts"]["alpha"]
+    assert (alpha["ansible_port"], alpha["ansible_user"], alpha["till_site"]) == (2222, "till", "alpha")
+    assert alpha["ansible_python_interpreter"] == "/usr/bin/python3"
+    assert alpha["till_certificate_key_pem"] == "private key of alpha"
+    everywhere = document["vars"]
+    assert everywhere["till_secrets"]["postgres_superuser_password"] == CANARY
+    assert everywhere["till_outside"]["paypal_name"] == "paypal.lab.test"
+    assert everywhere["till_fleet"] == [
+        {"name": "alpha", "address": "198.18.7.15", "site": "alpha", "roles": ["edge", "app"]}
+    ]
+    assert everywhere["till_node_archive"] == "/cache/node.tar.gz"
+    assert json.loads(json.dumps(document)) == document
+
+
+def test_without_an_outside_nothing_plays_it() -> None:
+    document = inventory.build(contract_of(host("alpha")), {})["all"]
+    assert document["vars"]["till_outside"] is None
+    assert document["children"]["outside"]["hosts"] == {}
+
+
+def test_known_hosts_pins_the_port_too() -> None:
+    lines = inventory.known_hosts(
+        contract_of(host("alpha"), host("bravo", port=2222, address="198.18.7.9"))
+    ).splitlines()
+    assert lines == [f"198.18.7.15 {HOST_KEY}", f"[198.18.7.9]:2222 {HOST_KEY}"]
+
+
+def test_host_without_a_certificate_is_refused() -> None:
+    with pytest.raises(UsageError, match="alpha has no certificate"):
+        inventory.build(contract_of(host("alpha"), host_certificates={}), {})
+
+
+@pytest.mark.parametrize(
+    ("pattern", "empty"),
+    [("edge", []), ("database", ["database"]), ("fleet:database", ["database"]), ("all", []), ("outside", [])],
+)
+def test_empty_groups_are_found(pattern: str, empty: list[str]) -> None:
+    document = inventory.build(contract_of(host("alpha")), {})
+    found = inventory.empty_groups([{"name": "Play", "hosts": pattern}], document)
+    assert found == [("Play", group) for group in empty]
+
+
+@pytest.mark.parametrize("role", sorted(OUTSIDE_ROLES))
+def test_the_real_world_has_no_host_that_plays_it(role: Role) -> None:
+    document = inventory.build(contract_of(host("alpha")), {})
+    assert inventory.empty_groups([{"hosts": role.value}], document) == []

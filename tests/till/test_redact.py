@@ -1,0 +1,41 @@
+"""Known secrets are found in every spelling that a log may have."""
+
+from __future__ import annotations
+
+import base64
+import json
+from urllib.parse import quote
+
+import pytest
+
+from till import redact
+
+from .conftest import CANARY, contract_of, host
+
+KEY = "-----BEGIN KEY-----\n" + "A" * 40 + "\n" + "B" * 40 + "\n-----END KEY-----\n"
+
+
+@pytest.mark.parametrize(
+    "spelling", [CANARY, json.dumps(CANARY), quote(CANARY, safe=""), base64.b64encode(CANARY.encode()).decode()]
+)
+def test_spellings_of_a_secret(spelling: str) -> None:
+    redactor = redact.of(contract_of(host("alpha")))
+    assert redactor.scrub(f"before {spelling} after").replace('"', "") == "before [REDACTED] after"
+
+
+def test_lines_of_a_private_key() -> None:
+    assert "AAAA" not in redact.Redactor([KEY]).scrub("x " + "A" * 40 + " y")
+
+
+def test_an_ssh_key_of_the_contract_is_known() -> None:
+    redactor = redact.of(contract_of(host("alpha"), ssh_private_key=KEY))
+    assert "BBBB" not in redactor.scrub(KEY)
+
+
+def test_empty_and_short_values_redact_nothing() -> None:
+    assert redact.Redactor(["", "no"]).scrub("nobody knows") == "nobody knows"
+
+
+def test_its_own_words_hold_no_secret() -> None:
+    assert CANARY not in repr(redact.of(contract_of(host("alpha"))))
+    assert CANARY not in repr(contract_of(host("alpha")))
