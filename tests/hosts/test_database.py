@@ -1,0 +1,93 @@
+"""The database: who leads, who follows, that nothing is acknowledged on one host alone, and that all of it is encrypted."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from infra.contract import Contract, Host, Role
+from testinfra.host import Host as Machine
+
+PATRONICTL = "/opt/patroni/bin/patronictl -c /etc/patroni/patroni.yml"
+PSQL = "runuser -u postgres -- psql -XAtqc"
+LAG_LIMIT_MB = 16
+
+
+def members(machine: Machine) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads(machine.check_output(f"{PATRONICTL} list -f json"))
+    return found
+
+
+@pytest.mark.roles(Role.DATABASE)
+def test_one_leads_one_is_synchronous_all_stream(host: Host, machine: Machine, contract: Contract) -> None:
+    found = members(machine)
+    expected = sorted(one.name for one in contract.hosts if Role.DATABASE in one.roles)
+    assert sorted(str(member["Member"]) for member in found) == expected
+    roles = [member["Role"] for member in found]
+    assert roles.count("Leader") == 1
+    assert roles.count("Sync Standby") == 1
+    assert {member["State"] for member in found} <= {"running", "streaming"}
+    assert len({member["TL"] for member in found}) == 1
+
+
+@pytest.mark.roles(Role.DATABASE)
+def test_replication_keeps_up_over_tls(host: Host, machine: Machine, contract: Contract) -> None:
+    leader = next(member["Member"] for member in members(machine) if member["Role"] == "Leader")
+    if leader != host.name:
+        assert machine.check_output(f"{PSQL} 'SELECT pg_is_in_recovery()'") == "t"
+        assert machine.check_output(f"{PSQL} \"SELECT status FROM pg_stat_wal_receiver\"") == "streaming"
+        return
+    copies = sum(Role.DATABASE in one.roles for one in contract.hosts) - 1
+    query = (
+        "SELECT count(*), bool_and(ssl), max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn))"
+        " FROM pg_stat_replication JOIN pg_stat_ssl USING (pid)"
+    )
+    count, encrypted, lag_bytes = machine.check_output(f'{PSQL} "{query}"').split("|")
+    assert (int(count), encrypted) == (copies, "t")
+    assert float(lag_bytes) <= LAG_LIMIT_MB * 2**20
+
+
+@pytest.mark.roles(Role.DATABASE)
+def test_settings_that_money_depends_on(host: Host, machine: Machine) -> None:
+    settings = json.loads(machine.check_output(f"{PATRONICTL} show-config | /opt/patroni/bin/python -c 'import sys, json, yaml; print(json.dumps(yaml.safe_load(sys.stdin)))'"))
+    assert settings["synchronous_mode"] is True
+    assert settings["synchronous_mode_strict"] is True
+    assert settings["ttl"] >= 20
+    assert settings["loop_wait"] + 2 * settings["retry_timeout"] <= settings["ttl"]
+    shown = machine.check_output(f"{PSQL} \"SELECT name || '=' || setting FROM pg_settings WHERE name IN ('ssl', 'data_checksums', 'synchronous_commit', 'password_encryption', 'fsync', 'full_page_writes', 'wal_log_hints')\"")
+    assert set(shown.splitlines()) == {
+        "ssl=on", "data_checksums=on", "synchronous_commit=on", "password_encryption=scram-sha-256", "fsync=on", "full_page_writes=on", "wal_log_hints=on",
+    }  # fmt: skip
+
+
+@pytest.mark.roles(Role.DATABASE)
+def test_nobody_gets_in_without_tls_or_password(host: Host, machine: Machine) -> None:
+    rules = machine.check_output(f"{PSQL} \"SELECT DISTINCT type || ' ' || auth_method FROM pg_hba_file_rules\"")
+    assert set(rules.splitlines()) == {"local peer", "hostssl scram-sha-256"}
+    assert machine.check_output(f'{PSQL} "SELECT count(*) FROM pg_hba_file_rules WHERE error IS NOT NULL"') == "0"
+    assert machine.run("systemctl is-enabled postgresql.service").stdout.strip() == "masked"
+
+
+@pytest.mark.roles(Role.ETCD)
+def test_etcd_has_a_quorum_and_asks_for_certificates(host: Host, machine: Machine, contract: Contract) -> None:
+    size = sum(Role.ETCD in one.roles for one in contract.hosts)
+    trust = "ETCDCTL_API=3 ETCDCTL_CACERT=/etc/till/pki/ca.pem"
+    proof = "ETCDCTL_CERT=/etc/till/pki/host.pem ETCDCTL_KEY=/etc/till/pki/host.key"
+    shown = machine.check_output(f"env {trust} {proof} etcdctl --endpoints https://127.0.0.1:2379 endpoint health --cluster -w json")
+    found = json.loads(shown)
+    assert len(found) == size
+    assert all(member["health"] for member in found)
+    stranger = machine.run(f"env {trust} etcdctl --endpoints https://127.0.0.1:2379 --command-timeout 3s get till")
+    assert stranger.rc != 0
+
+
+@pytest.mark.roles(Role.APP)
+def test_local_road_leads_to_the_leader(host: Host, machine: Machine, contract: Contract) -> None:
+    # HAProxy's port speaks PostgreSQL over TLS; who answers must not be in recovery.
+    secret = contract.secrets["postgres_directus_password"].get_secret_value()
+    target = "host=127.0.0.1 port=5000 user=directus dbname=directus sslmode=verify-full sslrootcert=/etc/till/pki/ca.pem"
+    assert secret not in target
+    answer = machine.run(
+        "sh -c 'PGPASSWORD=$(cat /etc/till/credentials/directus_database_password) psql -XAtqc \"SELECT pg_is_in_recovery()\" \"%s\"'" % target
+    )
+    assert answer.stdout.strip() == "f", answer.stderr
