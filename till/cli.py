@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from till.errors import TillError
+from till.errors import Interrupted, TillError
 from till.progress import Progress
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -34,7 +34,8 @@ def _answer(
     """Run a verb; print its result or its error; exit with the code of the design."""
     began, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     progress = Progress()
-    code, result, error = 0, {}, None
+    code, result = 0, {}
+    error: TillError | None = None
     try:
         result = work(progress)
         if result.get("ok") is False:
@@ -42,7 +43,8 @@ def _answer(
     except TillError as reason:
         code, error = reason.exit_code, reason
     except KeyboardInterrupt:
-        code, error = 130, TillError("interrupted; what is done stays done", "run the same command again: it converges")
+        error = Interrupted("interrupted; what is done stays done", "run the same command again: it converges")
+        code = error.exit_code
     except Exception as reason:
         # Where it came from, but not its words: they could hold secrets of a contract.
         print("".join(traceback.format_tb(reason.__traceback__)), file=sys.stderr)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from till import gates, play, probe, release, slots, smoke
-from till.errors import GateSaidNo, TillError
+from till.errors import GateSaidNo, Interrupted, TillError
 from till.outcome import PlayResult
 from till.paths import release_dir
 from till.progress import Progress
@@ -55,25 +55,23 @@ def run(workplace: Workplace, version: str, progress: Progress, check: bool = Fa
     _ship(workplace, manifest, outcome, progress, check, diff)
     if check:
         return outcome
-    began = time.monotonic()
-    switched = play.run(workplace, "switch.yml", progress, {"release_version": version})
-    outcome.switch_s = round(time.monotonic() - began, 1)
-    outcome.changed += sum(switched.changed.values())
+    switched: PlayResult | None = None
     try:
+        switched = play.run(workplace, "switch.yml", progress, {"release_version": version})
+        outcome.switch_s = switched.duration_s
+        outcome.changed += sum(switched.changed.values())
         switched.raise_for_failure(workplace.contract, f"till deploy {stack} {version}")
-        _serves(workplace, manifest)
-        if manifest.smoke == "purchase":
-            outcome.smoke = smoke.run(
-                workplace.contract, progress, until_approval=not smoke.approves(workplace.contract)
-            )
-    except TillError as reason:
-        if switched.succeeded and not switched.changed:
-            raise GateSaidNo(
-                f"{version} was serving already and nothing was switched: {reason.message}",
+        _proves(workplace, manifest, outcome, progress)
+    except (TillError, KeyboardInterrupt) as reason:
+        told = reason if isinstance(reason, TillError) else Interrupted("interrupted before the last gate")
+        outcome.verdict, outcome.reason = "fail", told.message
+        if switched is not None and switched.succeeded and not switched.changed:
+            raise _no(told)(
+                f"{version} was serving already and nothing was switched: {told.message}",
                 f"till status {stack}",
-                asdict(outcome) | {"verdict": "fail", "reason": reason.message},
+                asdict(outcome),
             ) from reason
-        _take_back(workplace, before, outcome, reason, progress)
+        _take_back(workplace, before, outcome, told, progress)
     return outcome
 
 
@@ -110,6 +108,14 @@ def _reasons(result: PlayResult) -> str:
     return "; ".join(f"{one.host}: {one.message}" for one in [*result.unreachable, *result.failures])
 
 
+def _proves(workplace: Workplace, manifest: release.Manifest, outcome: Outcome, progress: Progress) -> None:
+    """The gates after the switch: the release is what is served, and something can be bought."""
+    _serves(workplace, manifest)
+    if manifest.smoke == "purchase":
+        contract = workplace.contract
+        outcome.smoke = smoke.run(contract, progress, until_approval=not smoke.approves(contract))
+
+
 def _serves(workplace: Workplace, manifest: release.Manifest) -> None:
     """Wait until every edge serves the release; raises GateSaidNo at the deadline."""
     contract, trust = workplace.contract, probe.public_trust(workplace.contract)
@@ -127,17 +133,20 @@ def _serves(workplace: Workplace, manifest: release.Manifest) -> None:
         time.sleep(WAIT_STEP_S)
 
 
+def _no(reason: TillError) -> type[TillError]:
+    return Interrupted if isinstance(reason, Interrupted) else GateSaidNo
+
+
 def _take_back(workplace: Workplace, before: _Before, outcome: Outcome, reason: TillError, progress: Progress) -> None:
     """Lead traffic to the slot that served before; always raises."""
     stack = workplace.contract.stack
-    outcome.verdict, outcome.reason = "fail", reason.message
     if before.slot is None:
-        raise GateSaidNo(
+        raise _no(reason)(
             f"{outcome.new_version}: {reason.message}; there is no older release to return to",
             f"till status {stack}",
             asdict(outcome),
         ) from reason
-    progress.say(f"a gate said no, back to {before.version} ({before.slot}): {reason.message}")
+    progress.say(f"back to {before.version} ({before.slot}): {reason.message}")
     back = play.run(workplace, "switch.yml", progress, {"switch_to_slot": before.slot})
     try:
         back.raise_for_failure(workplace.contract, f"till status {stack}")
@@ -145,8 +154,9 @@ def _take_back(workplace: Workplace, before: _Before, outcome: Outcome, reason: 
         second.message = f"{reason.message}; and the way back to {before.version} failed: {second.message}"
         second.facts |= asdict(outcome)
         raise
-    raise GateSaidNo(
+    again = outcome.new_version if _no(reason) is Interrupted else "VERSION"
+    raise _no(reason)(
         f"{outcome.new_version} was taken back, {before.version} serves: {reason.message}",
-        f"mend it, build a new version, then till deploy {stack} VERSION",
+        f"mend what was wrong, then till deploy {stack} {again}",
         asdict(outcome),
     ) from reason

@@ -39,6 +39,12 @@ class HostUnreachable(TillError):
     exit_code = 4
 
 
+class Interrupted(TillError):
+    """Ctrl-C or a SIGTERM (the shell's code for it)."""
+
+    exit_code = 130
+
+
 class Refused(TillError):
     """A lock, a window, a missing sign-off or confirmation."""
 

@@ -10,6 +10,7 @@ from infra.contract import Contract, Host
 from till.errors import HostUnreachable, TillError
 
 OUTCOMES = ("ok", "changed", "failed", "unreachable")
+NO_REASON = "non-zero return code"
 KEY_CHANGED = ("IDENTIFICATION HAS CHANGED", "Host key verification failed")
 
 
@@ -98,4 +99,7 @@ def message(res: dict[str, Any]) -> str:
     items = [item for item in res.get("results", []) if isinstance(item, dict) and item.get("failed")]
     parts += [str(item.get("msg", "")) for item in items]
     parts += [str(one[key]) for one in (res, *items) for key in ("stderr", "module_stderr") if one.get(key)]
-    return " | ".join(dict.fromkeys(part.strip() for part in parts if part.strip())) or json.dumps(res, default=str)
+    said = list(dict.fromkeys(part.strip() for part in parts if part.strip()))
+    # A command's own words tell more than that it failed.
+    told = [part for part in said if part != NO_REASON] or said
+    return " | ".join(told) or json.dumps(res, default=str)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from till import inventory
-from till.errors import TillError, UsageError
+from till.errors import Interrupted, TillError, UsageError
 from till.outcome import Failure, PlayResult, message
 from till.paths import PLAYBOOKS, log_dir
 from till.progress import Progress
@@ -152,7 +152,7 @@ def run(
     listener.log.close()
     result.duration_s = round(time.monotonic() - began, 1)
     if received:
-        raise TillError(
+        raise Interrupted(
             f"{playbook} was cancelled; what is done stays done",
             "run the same command again: it converges",
             result.facts(),

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from infra.contract import Contract, Role
+from infra.contract import Contract, Host, Role
 from till.errors import TillError
 from till.thresholds import thresholds
 
 if TYPE_CHECKING:
     import httpx
 
+Answer = TypeVar("Answer")
 VERSION_PATH = "/api/version"
 PEBBLE_ROOT_URL = "https://{address}:15000/roots/0"
 
@@ -70,13 +72,13 @@ def public_trust(contract: Contract) -> ssl.SSLContext:
 class Site:
     """A public name at one address: TLS is verified for the name, whatever the address."""
 
-    def __init__(self, name: str, address: str, trust: ssl.SSLContext) -> None:
+    def __init__(self, name: str, address: str, trust: ssl.SSLContext, timeout_s: float | None = None) -> None:
         import httpx
 
         self.name, self.address = name, address
         self._client = httpx.Client(
             verify=trust,
-            timeout=thresholds()["smoke"]["request_timeout_s"],
+            timeout=timeout_s or thresholds()["smoke"]["request_timeout_s"],
             follow_redirects=False,
             # A proxy of this machine has no road to a stack's addresses.
             trust_env=False,
@@ -120,15 +122,15 @@ def served_certificate(name: str, address: str, trust: ssl.SSLContext, timeout_s
 
 def _edges(contract: Contract, trust: ssl.SSLContext, path: str) -> dict[str, httpx.Response | None]:
     """Each edge's answer under the shop's name; None where there was none."""
-    found: dict[str, httpx.Response | None] = {}
-    for host in contract.hosts:
-        if Role.EDGE in host.roles:
-            try:
-                with Site(contract.names.shop, host.address, trust) as site:
-                    found[host.name] = site.ask("GET", path)
-            except TillError:
-                found[host.name] = None
-    return found
+
+    def one(host: Host) -> httpx.Response | None:
+        try:
+            with Site(contract.names.shop, host.address, trust, thresholds()["status"]["timeout_s"]) as site:
+                return site.ask("GET", path)
+        except TillError:
+            return None
+
+    return at_once(one, [host for host in contract.hosts if Role.EDGE in host.roles])
 
 
 def served_versions(contract: Contract, trust: ssl.SSLContext, path: str = VERSION_PATH) -> dict[str, str | None]:
@@ -149,12 +151,22 @@ def served_statuses(contract: Contract, trust: ssl.SSLContext, path: str) -> dic
     return {edge: None if answer is None else answer.status_code for edge, answer in answers.items()}
 
 
-def tcp(address: str, port: int, timeout_s: float) -> str:
-    """Empty when something listens there, else why it was not reached."""
+def ssh(address: str, port: int, timeout_s: float) -> str:
+    """Empty when an SSH server greets there, else why it was not reached."""
     import socket
 
     try:
-        socket.create_connection((address, port), timeout=timeout_s).close()
+        with socket.create_connection((address, port), timeout=timeout_s) as connection:
+            greeting = connection.recv(4)
     except OSError as reason:
         return str(reason)
-    return ""
+    return "" if greeting == b"SSH-" else "what listens there is no SSH server"
+
+
+def at_once(ask: Callable[[Host], Answer], hosts: Iterable[Host]) -> dict[str, Answer]:
+    """One question to many hosts at the same time; answers by the host's name."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    asked = list(hosts)
+    with ThreadPoolExecutor(max_workers=max(1, len(asked))) as pool:
+        return dict(zip((host.name for host in asked), pool.map(ask, asked), strict=True))

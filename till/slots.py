@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from infra.contract import Role
+from infra.contract import Host, Role
+from till import probe
 from till.errors import HostUnreachable, TillError
 from till.workplace import UNREACHED, Workplace
 
@@ -38,7 +38,8 @@ def parse(text: str) -> Slots:
 def read(workplace: Workplace) -> dict[str, Slots]:
     """Every app host's slots; raises HostUnreachable naming those that can't be asked."""
 
-    def one(host: str) -> Slots:
+    def one(place: Host) -> Slots:
+        host = place.name
         answer = workplace.ssh(host, f"cat {STATE_FILE}")
         if answer.returncode == UNREACHED:
             raise HostUnreachable(
@@ -51,9 +52,7 @@ def read(workplace: Workplace) -> dict[str, Slots]:
             raise TillError(f"host {host}: {STATE_FILE} can't be read: {answer.stderr.strip()[-600:]}")
         return parse(answer.stdout)
 
-    hosts = [host.name for host in workplace.contract.hosts if Role.APP in host.roles]
-    with ThreadPoolExecutor(max_workers=max(1, len(hosts))) as pool:
-        return dict(zip(hosts, pool.map(one, hosts), strict=True))
+    return probe.at_once(one, [host for host in workplace.contract.hosts if Role.APP in host.roles])
 
 
 def before_all(found: dict[str, Slots]) -> tuple[str | None, str | None]:

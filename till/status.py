@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import ssl
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from infra.contract import Contract, Role
+from infra.contract import Contract, Host, Role
 from till import probe
 from till.errors import TillError
 from till.thresholds import thresholds
@@ -71,24 +70,25 @@ def database(workplace: Workplace, unreached: Collection[str] = ()) -> dict[str,
 
 def certificates(contract: Contract, trust: ssl.SSLContext | None) -> dict[str, Any]:
     """End of the certificate that each edge serves for the shop's name, or why there is none."""
-    found: dict[str, Any] = {}
-    for host in contract.hosts:
-        if Role.EDGE in host.roles and trust is not None:
-            try:
-                served = probe.served_certificate(contract.names.shop, host.address, trust)
-                found[host.name] = {"not_after": served["notAfter"]}
-            except OSError as reason:
-                found[host.name] = {"fault": str(reason)}
-    return found
+
+    def one(host: Host) -> dict[str, str]:
+        assert trust is not None
+        try:
+            timeout_s = thresholds()["status"]["timeout_s"]
+            served = probe.served_certificate(contract.names.shop, host.address, trust, timeout_s)
+        except OSError as reason:
+            return {"fault": str(reason)}
+        return {"not_after": served["notAfter"]}
+
+    return probe.at_once(one, [host for host in contract.hosts if trust is not None and Role.EDGE in host.roles])
 
 
 def unreachable(contract: Contract) -> dict[str, str]:
-    """Hosts whose SSH port does not answer, and why."""
+    """Hosts where no SSH server answers, and why."""
     everyone = [*contract.hosts, *([contract.outside.host] if contract.outside else [])]
-    timeout_s = thresholds()["ssh"]["connect_timeout_s"]
-    with ThreadPoolExecutor(max_workers=len(everyone)) as pool:
-        told = pool.map(lambda host: probe.tcp(host.address, host.port, timeout_s), everyone)
-    return {host.name: reason for host, reason in zip(everyone, told, strict=True) if reason}
+    timeout_s = thresholds()["status"]["timeout_s"]
+    told = probe.at_once(lambda host: probe.ssh(host.address, host.port, timeout_s), everyone)
+    return {host: reason for host, reason in told.items() if reason}
 
 
 def of(workplace: Workplace) -> dict[str, Any]:

@@ -58,3 +58,8 @@ def test_messages_hold_what_failed_in_loops_and_on_stderr() -> None:
         {"msg": "one item failed", "results": [{"failed": True, "msg": "x", "stderr": "y"}, {"msg": "fine"}]}
     )
     assert told == "one item failed | x | y"
+
+
+def test_a_commands_own_words_are_enough() -> None:
+    assert message({"msg": "non-zero return code", "stderr": "disk full"}) == "disk full"
+    assert message({"msg": "non-zero return code", "stderr": ""}) == "non-zero return code"
