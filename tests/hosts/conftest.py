@@ -8,9 +8,9 @@ from functools import cache
 
 import pytest
 import testinfra
-from infra.contract import Contract, Host, Role
 from testinfra.host import Host as Machine
 
+from infra.contract import Contract, Host, Role
 from till import stack
 from till.workplace import Workplace, opened
 

@@ -13,8 +13,8 @@ import dns.rcode
 import dns.rdatatype
 import httpx
 import pytest
-from infra.contract import Contract, Host, Role
 
+from infra.contract import Contract, Host, Role
 from till import probe
 from till.thresholds import thresholds
 
@@ -103,7 +103,9 @@ def test_security_headers_are_on_pages_and_api(host: Host, contract: Contract, t
 @pytest.mark.roles(Role.EDGE)
 def test_a_user_pays_once_a_second(host: Host, contract: Contract, trust) -> None:
     def attempt(user: str) -> httpx.Response:
-        return site.ask("POST", "/api/payments/paypal/create-order", headers={"Cookie": f"till_session={user}"}, json={"test": True})
+        return site.ask(
+            "POST", "/api/payments/paypal/create-order", headers={"Cookie": f"till_session={user}"}, json={"test": True}
+        )
 
     with probe.Site(contract.names.shop, host.address, trust) as site:
         user = uuid.uuid4().hex
