@@ -153,7 +153,7 @@ def run(
     result.duration_s = round(time.monotonic() - began, 1)
     if received:
         raise Interrupted(
-            f"{playbook} was cancelled; what is done stays done",
+            f"{playbook} was interrupted",
             "run the same command again: it converges",
             result.facts(),
         )

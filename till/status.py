@@ -101,12 +101,13 @@ def of(workplace: Workplace) -> dict[str, Any]:
     except (TillError, OSError) as reason:
         trust = None
         faults.append(str(reason).splitlines()[0])
-    versions = probe.served_versions(contract, trust) if trust else {}
+    reached = contract.model_copy(update={"hosts": [host for host in contract.hosts if host.name not in unreached]})
+    versions = probe.served_versions(reached, trust) if trust else {}
     data = database(workplace, unreached)
     faults += [f"edge {edge} serves no release" for edge, served in versions.items() if served is None]
     if data["leader"] is None:
         faults.append(f"no database leads: {data.get('fault', 'none of the members')}")
-    found = certificates(contract, trust)
+    found = certificates(reached, trust)
     faults += [f"edge {edge}: certificate: {entry['fault']}" for edge, entry in found.items() if "fault" in entry]
     return {
         "ok": not faults,

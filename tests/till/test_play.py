@@ -197,7 +197,7 @@ def test_a_terminated_run_leaves_no_secret(rented: Contract, tmp_path: Path, log
     told, _ = process.communicate(timeout=20)
     assert time.monotonic() - began < 10
     assert modes == {0}
-    assert "slow.yml was cancelled" in told
+    assert "slow.yml was interrupted" in told
     assert not folder.exists()
 
 
