@@ -49,7 +49,8 @@ def stack(console: Console, found: dict[str, Any]) -> None:
     """`till status` for a person."""
     table = Table(title="Hosts", title_justify="left")
     for column in ("name", "address", "site", "serves", "database", "certificate until"):
-        table.add_column(column)
+        # An address or a version that is cut off is of no use.
+        table.add_column(column, overflow="fold", no_wrap=column == "address")
     members = {member["name"]: member for member in found["database"]["members"]}
     for host in found["hosts"]:
         name = host["name"]

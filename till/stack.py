@@ -112,7 +112,7 @@ def _stream(arguments: list[str], say: Callable[[str], None], stack: str, timeou
     if release_dead_locks(stack):
         say("a Pulumi run that was killed held the stack: its lock is released")
         _run("cancel", "--yes", stack=stack)
-    command = [_pulumi(), *arguments, "--non-interactive", "--stack", stack, "--color", "never"]
+    command = [_pulumi(), *arguments, "--non-interactive", "--stack", stack, "--color", "never", "--suppress-progress"]
     exit_code, seen = stream(command, say, timeout_s)
     if exit_code == 0:
         return
