@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from till import inventory
+from till import inventory, processes
 from till.errors import Interrupted, TillError, UsageError
 from till.outcome import Failure, PlayResult, message
 from till.paths import PLAYBOOKS, log_dir
 from till.progress import Progress
 from till.redact import Redactor
 from till.redact import of as redactor_of
-from till.workplace import Workplace, environment
+from till.workplace import Workplace
 
 # ansible-runner looks for a cancel only this often (its default is 5 s).
 POLL_S = 0.2
@@ -152,6 +152,8 @@ def run(
     listener.log.close()
     result.duration_s = round(time.monotonic() - began, 1)
     if received:
+        # A worker that goes on would work against what is done next.
+        processes.end(workplace.folder)
         raise Interrupted(
             f"{playbook} was interrupted",
             "run the same command again: it converges",
@@ -166,7 +168,7 @@ def run(
 
 
 def _environment(workplace: Workplace) -> dict[str, str]:
-    allowed = environment()
+    allowed = workplace.environment()
     return {
         **allowed,
         "PATH": f"{Path(sys.executable).parent}:{allowed.get('PATH', os.defpath)}",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.contract import Contract
-from till import inventory
+from till import inventory, processes
 from till.paths import PLAYBOOKS
 
 # Persists between the tasks of a run; ended with the run.
@@ -87,6 +87,10 @@ class Workplace:
         path.write_text(text if text.endswith("\n") else text + "\n")
         return path
 
+    def environment(self) -> dict[str, str]:
+        """What the processes of this run see; it marks them as this run's."""
+        return {**environment(), processes.MARK: str(self.folder)}
+
     def ssh_options(self) -> list[str]:
         options = [
             f"-oUserKnownHostsFile={self.known_hosts}",
@@ -117,22 +121,15 @@ class Workplace:
         try:
             return subprocess.run(
                 argv, capture_output=True, text=True, timeout=timeout_s, check=False,
-                env=environment(), stdin=subprocess.DEVNULL,
+                env=self.environment(), stdin=subprocess.DEVNULL,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             return subprocess.CompletedProcess(argv, UNREACHED, "", f"no answer within {timeout_s} s")
 
     def close(self) -> None:
-        """End the connections that persist, then remove everything."""
+        """End what still runs and the connections that persist, then remove everything."""
         try:
-            for socket in (self.folder / "cp").iterdir():
-                subprocess.run(
-                    ["ssh", f"-oControlPath={socket}", "-O", "exit", "nobody@localhost"],
-                    capture_output=True, check=False, timeout=CONNECT_TIMEOUT_S,
-                )  # fmt: skip
-        except (OSError, subprocess.TimeoutExpired):
-            # They end by themselves after CONTROL_PERSIST_S.
-            pass
+            processes.end(self.folder)
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -151,6 +148,7 @@ def _sweep(base: Path) -> None:
                 continue
             with (folder / "held").open() as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                processes.end(folder)
                 shutil.rmtree(folder, ignore_errors=True)
 
 

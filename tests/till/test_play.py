@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from infra.contract import Contract
-from till import play, workplace
+from till import play, processes, workplace
 from till.errors import HostUnreachable, TillError, UsageError
 from till.outcome import PlayResult
 from till.progress import Progress
@@ -198,6 +198,9 @@ def test_a_terminated_run_leaves_no_secret(rented: Contract, tmp_path: Path, log
     assert time.monotonic() - began < 10
     assert modes == {0}
     assert "slow.yml was interrupted" in told
+    assert processes.marked(folder) == []
+    # Long enough for a worker that lives on to write something.
+    time.sleep(2)
     assert not folder.exists()
 
 
