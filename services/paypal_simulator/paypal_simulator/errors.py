@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
+from aiohttp import web
+
+DEBUG_HEADER = "PayPal-Debug-Id"
 MESSAGES = {
-    "INVALID_REQUEST": "Request is not well-formed, syntactically incorrect, or violates schema.",
-    "UNPROCESSABLE_ENTITY": "The requested action could not be performed, semantically incorrect, or failed business validation.",
-    "RESOURCE_NOT_FOUND": "The specified resource does not exist.",
-    "AUTHENTICATION_FAILURE": "Authentication failed due to missing authorization header, or invalid authentication credentials.",
-    "RATE_LIMIT_REACHED": "Too many requests. Blocked due to rate limiting.",
+    "AUTHENTICATION_FAILURE": "Authentication failed due to missing or invalid authentication credentials.",
     "INTERNAL_SERVER_ERROR": "An internal server error has occurred.",
+    "INVALID_REQUEST": "Request is not well-formed, syntactically incorrect, or violates schema.",
+    "RATE_LIMIT_REACHED": "Too many requests. Blocked due to rate limiting.",
+    "RESOURCE_NOT_FOUND": "The specified resource does not exist.",
+    "SERVICE_UNAVAILABLE": "Service Unavailable.",
+    "UNPROCESSABLE_ENTITY": "The requested action could not be performed, semantically incorrect, or failed business "
+    "validation.",
+    "UNSUPPORTED_MEDIA_TYPE": "The server does not support the request payload's media type.",
 }
 
 
@@ -23,17 +28,30 @@ class PayPalError(Exception):
         self.status, self.name, self.issue = status, name, issue
         self.description, self.field = description, field
 
-    def body(self) -> dict[str, Any]:
+    def body(self, debug_id: str) -> dict[str, Any]:
         """The JSON that PayPal sends."""
         document: dict[str, Any] = {
             "name": self.name,
             "message": MESSAGES.get(self.name, self.name),
-            "debug_id": secrets.token_hex(7),
+            "debug_id": debug_id,
         }
         if self.issue:
             detail = {"issue": self.issue, "description": self.description or self.issue}
-            document["details"] = [{**({"field": self.field} if self.field else {}), **detail}]
+            where = {"field": self.field, "location": "body"} if self.field else {}
+            document["details"] = [{**where, **detail}]
         return document
+
+    def answer(self, debug_id: str) -> web.Response:
+        """The response."""
+        return web.json_response(self.body(debug_id), status=self.status)
+
+
+class OAuthError(PayPalError):
+    """What the token road says: the shape is OAuth's, not that of the other APIs."""
+
+    def body(self, debug_id: str) -> dict[str, Any]:
+        """The JSON that PayPal sends."""
+        return {"error": self.name, "error_description": self.description}
 
 
 def unprocessable(issue: str, description: str = "", field: str = "") -> PayPalError:

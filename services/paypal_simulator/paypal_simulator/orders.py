@@ -2,47 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import string
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlsplit
 
+from paypal_simulator import money
 from paypal_simulator.errors import invalid, unprocessable
 
-# Currencies PayPal settles in, with their decimals (developer.paypal.com, currency codes). OMR is not one.
-DECIMALS = {
-    **dict.fromkeys(
-        [
-            "AUD",
-            "BRL",
-            "CAD",
-            "CNY",
-            "CZK",
-            "DKK",
-            "EUR",
-            "HKD",
-            "ILS",
-            "MYR",
-            "MXN",
-            "NZD",
-            "NOK",
-            "PHP",
-            "PLN",
-            "GBP",
-            "SGD",
-            "SEK",
-            "CHF",
-            "THB",
-            "USD",
-        ],
-        2,
-    ),
-    **dict.fromkeys(["HUF", "JPY", "TWD"], 0),
-}
-LARGEST_AMOUNT = Decimal("999999.99")
 Document = dict[str, Any]
+KEPT_OF_UNIT = {"reference_id": 256, "custom_id": 255, "invoice_id": 127, "description": 127}
+UNIT = "/purchase_units/@reference_id=='default'"
 
 
 def new_id() -> str:
@@ -52,123 +24,141 @@ def new_id() -> str:
 
 def now() -> str:
     """PayPal's time format."""
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")  # noqa: UP017 - runs on Debian's Python too
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def check_amount(amount: Any, field: str) -> Document:
-    """A valid amount; raises PayPal's error with the field at fault."""
-    if not isinstance(amount, dict):
-        raise invalid("MISSING_REQUIRED_PARAMETER", field)
-    currency, value = amount.get("currency_code"), amount.get("value")
-    if not isinstance(currency, str) or not re.fullmatch(r"[A-Z]{3}", currency):
-        raise invalid("INVALID_STRING_LENGTH", f"{field}/currency_code")
-    if currency not in DECIMALS:
-        raise unprocessable(
-            "CURRENCY_NOT_SUPPORTED", f"Currency code {currency} is not currently supported.", f"{field}/currency_code"
-        )
-    if not isinstance(value, str) or not re.fullmatch(r"\d{1,10}(\.\d+)?", value):
-        raise invalid("INVALID_PARAMETER_SYNTAX", f"{field}/value")
-    if len(value.partition(".")[2]) > DECIMALS[currency]:
-        raise unprocessable("DECIMAL_PRECISION", "More decimals than the currency has.", f"{field}/value")
-    if Decimal(value) <= 0:
-        raise unprocessable("CANNOT_BE_ZERO_OR_NEGATIVE", "Must be greater than zero.", f"{field}/value")
-    if Decimal(value) > LARGEST_AMOUNT:
-        raise unprocessable("MAX_VALUE_EXCEEDED", "Larger than the currency allows.", f"{field}/value")
-    return {"currency_code": currency, "value": value}
+def _object(holder: Document, name: str, field: str) -> Document:
+    found = holder.get(name)
+    if found is not None and not isinstance(found, dict):
+        raise invalid("INVALID_PARAMETER_SYNTAX", f"{field}/{name}", "An object.")
+    return found or {}
+
+
+def _urls(request: Document) -> Document:
+    """Where the buyer goes afterwards: the new place in the request wins over the old one."""
+    paypal = _object(_object(request, "payment_source", ""), "paypal", "/payment_source")
+    found = {
+        **_object(request, "application_context", ""),
+        **_object(paypal, "experience_context", "/payment_source/paypal"),
+    }
+    urls = {name: found.get(name, "") for name in ("return_url", "cancel_url")}
+    for name, url in urls.items():
+        # PayPal sends a browser there: nothing but a web address.
+        if url and (not isinstance(url, str) or urlsplit(url).scheme not in ("http", "https")):
+            raise invalid("INVALID_PARAMETER_SYNTAX", f"/payment_source/paypal/experience_context/{name}", "A URL.")
+    return urls
+
+
+def _unit(request: Document) -> Document:
+    units = request.get("purchase_units")
+    if not isinstance(units, list):
+        raise invalid("MISSING_REQUIRED_PARAMETER", "/purchase_units", "A required field is missing.")
+    if len(units) != 1 or not isinstance(units[0], dict):
+        issue = "INVALID_ARRAY_MAX_ITEMS" if len(units) > 1 else "INVALID_ARRAY_MIN_ITEMS"
+        raise invalid(issue, "/purchase_units", "One purchase unit is simulated.")
+    asked = units[0]
+    unit: Document = {"reference_id": "default"}
+    for name, longest in KEPT_OF_UNIT.items():
+        if name in asked:
+            if not isinstance(asked[name], str) or not 1 <= len(asked[name]) <= longest:
+                raise invalid("INVALID_STRING_LENGTH", f"{UNIT}/{name}", f"1 to {longest} characters.")
+            unit[name] = asked[name]
+    return {**unit, "amount": money.checked_total(asked.get("amount"), f"{UNIT}/amount")}
 
 
 def created(request: Any, public_url: str) -> Document:
-    """A new order from a request body."""
+    """A new order from a request body; raises PayPal's error with the field at fault."""
     if not isinstance(request, dict):
-        raise invalid("MALFORMED_REQUEST_JSON", "/")
-    if request.get("intent") != "CAPTURE":
+        raise invalid("MALFORMED_REQUEST_JSON", "/", "The request body is not an object.")
+    if "intent" not in request:
+        raise invalid("MISSING_REQUIRED_PARAMETER", "/intent", "A required field is missing.")
+    if request["intent"] != "CAPTURE":
         raise invalid("INVALID_PARAMETER_VALUE", "/intent", "Only CAPTURE is simulated.")
-    units = request.get("purchase_units")
-    if not isinstance(units, list) or len(units) != 1 or not isinstance(units[0], dict):
-        raise invalid("INVALID_ARRAY_MIN_ITEMS", "/purchase_units", "One purchase unit is simulated.")
-    amount = check_amount(units[0].get("amount"), "/purchase_units/@reference_id=='default'/amount")
-    context = request.get("application_context") or (
-        ((request.get("payment_source") or {}).get("paypal") or {}).get("experience_context")
-    )
-    order = new_id()
-    unit = {
-        "reference_id": "default",
-        **{k: v for k, v in units[0].items() if k in ("reference_id", "custom_id", "invoice_id", "description")},
+    unit, urls, order = _unit(request), _urls(request), new_id()
+    # With a payment source PayPal names the state and the link by what the payer has to do.
+    payer_acts = bool(request.get("payment_source"))
+    status, approve = ("PAYER_ACTION_REQUIRED", "payer-action") if payer_acts else ("CREATED", "approve")
+    links = {
+        "self": ("GET", f"{public_url}/v2/checkout/orders/{order}"),
+        approve: ("GET", f"{public_url}/checkoutnow?token={order}"),
+        "capture": ("POST", f"{public_url}/v2/checkout/orders/{order}/capture"),
     }
     return {
         "id": order,
         "intent": "CAPTURE",
-        "status": "PAYER_ACTION_REQUIRED" if request.get("payment_source") else "CREATED",
+        "status": status,
         "create_time": now(),
-        "purchase_units": [{**unit, "amount": amount}],
-        "links": [
-            {"href": f"{public_url}/v2/checkout/orders/{order}", "rel": "self", "method": "GET"},
-            {
-                "href": f"{public_url}/checkoutnow?token={order}",
-                "rel": "payer-action" if request.get("payment_source") else "approve",
-                "method": "GET",
-            },
-            {"href": f"{public_url}/v2/checkout/orders/{order}/capture", "rel": "capture", "method": "POST"},
-        ],
-        "_urls": {name: (context or {}).get(name, "") for name in ("return_url", "cancel_url")},
+        "purchase_units": [unit],
+        "links": [{"href": href, "rel": rel, "method": method} for rel, (method, href) in links.items()],
+        "_urls": urls,
     }
 
 
 def approved(order: Document) -> Document:
     """The order after a buyer's yes."""
-    if order["status"] not in ("CREATED", "PAYER_ACTION_REQUIRED", "APPROVED"):
+    if order["status"] == "COMPLETED":
         raise unprocessable("ORDER_ALREADY_CAPTURED", "Order already captured.")
     payer = {
         "payer_id": new_id()[:13],
         "email_address": "buyer@example.com",
         "name": {"given_name": "Test", "surname": "Buyer"},
     }
-    return {**order, "status": "APPROVED", "payer": order.get("payer", payer)}
+    return {**order, "status": "APPROVED", "update_time": now(), "payer": order.get("payer", payer)}
 
 
 def captured(order: Document) -> tuple[Document, Document]:
     """The order after its capture, and the capture."""
     if order["status"] == "COMPLETED":
-        raise unprocessable(
-            "ORDER_ALREADY_CAPTURED",
-            "Order already captured. If 'intent=CAPTURE' only one capture per order is allowed.",
-        )
+        told = "Order already captured. If 'intent=CAPTURE' only one capture per order is allowed."
+        raise unprocessable("ORDER_ALREADY_CAPTURED", told)
     if order["status"] != "APPROVED":
         raise unprocessable("ORDER_NOT_APPROVED", "Payer has not yet approved the Order for payment.")
     unit = order["purchase_units"][0]
+    at = now()
     capture = {
         "id": new_id(),
         "status": "COMPLETED",
-        "amount": unit["amount"],
+        "amount": {name: unit["amount"][name] for name in ("currency_code", "value")},
         "final_capture": True,
-        "create_time": now(),
-        "update_time": now(),
+        "create_time": at,
+        "update_time": at,
         "supplementary_data": {"related_ids": {"order_id": order["id"]}},
-        **({"custom_id": unit["custom_id"]} if "custom_id" in unit else {}),
+        **{name: unit[name] for name in ("custom_id", "invoice_id") if name in unit},
     }
     paid = {**unit, "payments": {"captures": [capture]}}
-    return {**order, "status": "COMPLETED", "purchase_units": [paid]}, capture
+    return {**order, "status": "COMPLETED", "update_time": at, "purchase_units": [paid]}, capture
 
 
-def refunded(capture: Document, request: Any, before: list[Document]) -> tuple[Document, Document]:
-    """The capture after a refund, and the refund."""
-    whole = Decimal(capture["amount"]["value"])
-    given = sum((Decimal(one["amount"]["value"]) for one in before), Decimal(0))
+def with_capture(order: Document, capture: Document) -> Document:
+    """The order that shows this state of its capture."""
+    unit = {**order["purchase_units"][0], "payments": {"captures": [capture]}}
+    return {**order, "purchase_units": [unit]}
+
+
+def refunded(capture: Document, request: Any, before: list[Document], public_url: str) -> tuple[Document, Document]:
+    """The capture after a refund, and the refund; without an amount all that is left is refunded."""
+    if request is not None and not isinstance(request, dict):
+        raise invalid("MALFORMED_REQUEST_JSON", "/", "The request body is not an object.")
+    currency = capture["amount"]["currency_code"]
+    rest = Decimal(capture["amount"]["value"]) - sum(Decimal(one["amount"]["value"]) for one in before)
+    if not rest:
+        raise unprocessable("CAPTURE_FULLY_REFUNDED", "The capture has already been fully refunded.")
     asked = (request or {}).get("amount")
-    amount = check_amount(asked, "/amount") if asked else {**capture["amount"], "value": str(whole - given)}
-    if Decimal(amount["value"]) + given > whole or Decimal(amount["value"]) <= 0:
-        raise unprocessable(
-            "REFUND_AMOUNT_EXCEEDED" if given < whole else "CAPTURE_FULLY_REFUNDED", "Nothing is left to refund."
-        )
-    rest = whole - given - Decimal(amount["value"])
+    amount = money.checked(asked, "/amount") if asked is not None else {"currency_code": currency, "value": str(rest)}
+    if amount["currency_code"] != currency:
+        raise unprocessable("CURRENCY_MISMATCH", "A refund is in the currency of its capture.", "/amount/currency_code")
+    if Decimal(amount["value"]) > rest:
+        raise unprocessable("REFUND_AMOUNT_EXCEEDED", "More than what is left of the capture.", "/amount/value")
     refund = {
         "id": new_id(),
         "status": "COMPLETED",
         "amount": amount,
         "create_time": now(),
-        "capture_id": capture["id"],
+        "links": [{"href": f"{public_url}/v2/payments/captures/{capture['id']}", "rel": "up", "method": "GET"}],
+        "_capture_id": capture["id"],
     }
-    return {**capture, "status": "PARTIALLY_REFUNDED" if rest else "REFUNDED"}, refund
+    status = "PARTIALLY_REFUNDED" if rest > Decimal(amount["value"]) else "REFUNDED"
+    return {**capture, "status": status, "update_time": now()}, refund
 
 
 def public(document: Document) -> Document:
