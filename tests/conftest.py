@@ -33,12 +33,15 @@ def till(*arguments: str, timeout_s: float = 600) -> tuple[int, dict[str, Any], 
 def lab() -> Iterator[Contract]:
     """The contract of a lab that stands and sells."""
     ours = not stack.exists(STACK)
-    if ours or not till("status", STACK)[1].get("ok"):
-        began = time.monotonic()
-        code, told, messages = till("up", STACK, timeout_s=UP_TIMEOUT_S)
-        assert code == 0, (told, messages[-4000:])
-        print(f"till up lab: {time.monotonic() - began:.0f} s, phases {told['phases']}")
-    yield stack.contract(STACK)
-    if ours and not os.environ.get("TILL_KEEP_LAB"):
-        code, told, messages = till("down", STACK)
-        assert code == 0, (told, messages[-4000:])
+    try:
+        if ours or not till("status", STACK)[1].get("ok"):
+            began = time.monotonic()
+            code, told, messages = till("up", STACK, timeout_s=UP_TIMEOUT_S)
+            assert code == 0, (told, messages[-4000:])
+            print(f"till up lab: {time.monotonic() - began:.0f} s, phases {told['phases']}")
+        yield stack.contract(STACK)
+    finally:
+        # Also a lab that came up in part is this run's to remove.
+        if ours and not os.environ.get("TILL_KEEP_LAB"):
+            code, told, messages = till("down", STACK)
+            assert code == 0, (told, messages[-4000:])

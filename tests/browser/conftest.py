@@ -1,7 +1,8 @@
-"""Chromium on the lab's public names, trusting the lab's own keys, each test in a profile of its own."""
+"""Chromium on a stack's public names, trusting the stack's own keys, each test in a profile of its own."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 
@@ -9,7 +10,8 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from infra.contract import Contract
-from till import browse
+from tests.conftest import STACK
+from till import browse, smoke, stack
 from till.paths import CHECKOUT
 
 WAIT_MS = 20_000
@@ -26,11 +28,21 @@ QUIET = (
 
 
 @pytest.fixture(scope="session")
-def chromium(lab: Contract) -> Iterator[Browser]:
+def shop(request: pytest.FixtureRequest) -> Contract:
+    """The stack in $TILL_STACK, which must be up; without one the lab, which is brought up where it is not there."""
+    name = os.environ.get("TILL_STACK") or STACK
+    contract: Contract = request.getfixturevalue("lab") if name == STACK else stack.contract(name)
+    # Before anything is bought: a stack without a simulator would take real money, or wait for a person.
+    assert smoke.approves(contract), f"stack {name} has no PayPal simulator, so no browser test buys there"
+    return contract
+
+
+@pytest.fixture(scope="session")
+def chromium(shop: Contract) -> Iterator[Browser]:
     """A browser told what `till browse` tells a person's browser: the same names, the same keys."""
     path = browse.chromium()
     # Playwright has a folder of its own, and opens pages itself.
-    words = [word for word in browse.command(lab, path, "unused")[1:-1] if not word.startswith("--user-data-dir=")]
+    words = [word for word in browse.command(shop, path, "unused")[1:-1] if not word.startswith("--user-data-dir=")]
     with sync_playwright() as driver:
         started = driver.chromium.launch(executable_path=path, args=[*words, *QUIET])
         yield started
