@@ -56,6 +56,10 @@ def test_replication_keeps_up_over_tls(host: Host, machine: Machine, contract: C
     count, encrypted, lag_bytes = machine.check_output(f'{PSQL} "{query}"').split("|")
     assert (int(count), encrypted) == (copies, "t")
     assert float(lag_bytes) <= LAG_LIMIT_MB * 2**20
+    # Patroni's word and PostgreSQL's own: somebody is waited for, and streams.
+    assert machine.check_output(f"{PSQL} 'SHOW synchronous_standby_names'") != ""
+    waited_for = f"{PSQL} \"SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')\""
+    assert int(machine.check_output(waited_for)) >= 1
 
 
 @pytest.mark.roles(Role.DATABASE)
@@ -88,7 +92,7 @@ def test_etcd_has_a_quorum_and_asks_for_certificates(host: Host, machine: Machin
     found = json.loads(machine.check_output(f"env {trust} {proof} {etcdctl} endpoint health --cluster -w json"))
     assert len(found) == size
     assert all(member["health"] for member in found)
-    stranger = machine.run(f"env {trust} {etcdctl} --command-timeout 3s get till")
+    stranger = machine.run(f"env {trust} {etcdctl} --command-timeout 1s get till")
     assert stranger.rc != 0
 
 
