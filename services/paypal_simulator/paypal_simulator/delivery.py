@@ -14,7 +14,7 @@ import aiohttp
 
 from paypal_simulator.orders import now
 from paypal_simulator.store import Store
-from paypal_simulator.webhooks import ALGORITHM, CERTIFICATE_PATH, Signer, event, message
+from paypal_simulator.webhooks import ALGORITHM, CERTIFICATE_PATH, Signer, event, message, sent, written
 
 KIND = "delivery"
 SEND_TIMEOUT_S = 10
@@ -43,7 +43,7 @@ class Sender:
         for hook in self._store.all("webhook"):
             if {kind, "*"} & {one["name"] for one in hook.get("event_types", [{"name": "*"}])}:
                 number = str(uuid.uuid4())
-                body = json.dumps(event(kind, resource), separators=(",", ":"))
+                body = written(event(kind, resource))
                 self._store.put(KIND, number, {"id": number, "hook": hook, "at": now(), "body": body, "tries": 0})
                 self._queued.append(number)
 
@@ -76,7 +76,7 @@ class Sender:
         self._store.remove(KIND, waiting["id"])
 
     async def _try(self, waiting: dict[str, Any]) -> tuple[str, bool]:
-        hook, body = waiting["hook"], waiting["body"].encode()
+        hook, body = waiting["hook"], sent(waiting["body"])
         headers = {
             "Content-Type": "application/json",
             "PAYPAL-TRANSMISSION-ID": waiting["id"],

@@ -91,6 +91,16 @@ def event(kind: str, resource: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def written(document: dict[str, Any]) -> str:
+    """JSON as JavaScript's JSON.stringify writes it, so that an event verifies also when an app wrote it anew."""
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+
+
+def sent(text: str) -> bytes:
+    """The bytes on the wire; half of a surrogate pair is escaped, as JSON.stringify does too."""
+    return text.encode(errors="backslashreplace")
+
+
 def raw_event(request_body: str) -> bytes:
     """The bytes of `webhook_event` in a verify request, as they stand there; raises ValueError without one.
 

@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from .conftest import Keys, Receiver, Simulator, free_port, issue, wait_for
+from .conftest import Keys, Receiver, Simulator, free_port, issue, order_body, wait_for
 
 WEBHOOKS, VERIFY = "/v1/notifications/webhooks", "/v1/notifications/verify-webhook-signature"
 COMPLETED, REFUNDED, APPROVED = "PAYMENT.CAPTURE.COMPLETED", "PAYMENT.CAPTURE.REFUNDED", "CHECKOUT.ORDER.APPROVED"
@@ -31,7 +31,7 @@ def fields(headers: dict[str, str], webhook_id: str = "WH-TEST") -> dict[str, st
 
 def verdict(shop: Simulator, given: dict[str, str], event: bytes) -> str:
     """What PayPal says of an event that a client sends back byte for byte."""
-    text = json.dumps(given)[:-1] + ', "webhook_event": ' + event.decode() + "}"
+    text = json.dumps(given)[:-1].encode() + b', "webhook_event": ' + event + b"}"
     headers = {"Authorization": f"Bearer {shop.token}", "Content-Type": "application/json"}
     answer = shop.client.post(VERIFY, content=text, headers=headers)
     assert answer.status_code == 200, answer.text
@@ -82,6 +82,26 @@ def test_verification(shop: Simulator, receiver: Receiver) -> None:
         ("auth_algo", "none"),
     ]:
         assert verdict(shop, given | {name: wrong}, body) == "FAILURE"
+
+
+def test_an_event_written_anew_by_javascript_verifies(shop: Simulator, receiver: Receiver) -> None:
+    wanted = ["attempt-1", "عُمان €", 'a/b "c"\\ \n\u0001\u007f\u2028', "\U0001f600", "\ud800 alone"]
+    for words in wanted:
+        unit = order_body()["purchase_units"][0] | {"custom_id": words}
+        # As escaped JSON: half of a surrogate pair has no UTF-8.
+        content = json.dumps(order_body() | {"purchase_units": [unit]})
+        headers = {"Authorization": f"Bearer {shop.token or shop.login()}", "Content-Type": "application/json"}
+        order = shop.client.post("/v2/checkout/orders", content=content, headers=headers).json()["id"]
+        shop.approve(order)
+        assert shop.capture(order).status_code == 201
+    wait_for(lambda: len(receiver.events(COMPLETED)) == len(wanted))
+    events = receiver.events(COMPLETED)
+    assert {json.loads(body)["resource"]["custom_id"] for _, body in events} == set(wanted)
+    for headers, body in events:
+        # JSON.stringify: no spaces, nothing escaped but what must be, and half of a surrogate pair.
+        anew = json.dumps(json.loads(body), separators=(",", ":"), ensure_ascii=False).encode(errors="backslashreplace")
+        assert verdict(shop, fields(headers), anew) == "SUCCESS"
+        assert verdict(shop, fields(headers), anew.replace(b"32.10", b"32.11")) == "FAILURE"
 
 
 @pytest.mark.parametrize("missing", ["webhook_event", "webhook_id", "transmission_sig"])
