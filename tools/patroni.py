@@ -26,8 +26,10 @@ def install(log: IO[str]) -> str:
     with cached.locked("patroni-wheels"):
         if not archive.is_file():
             with cached.new_entry(archive) as made:
-                pip: list[str | Path] = [paths.VENV / "bin" / "python", "-m", "pip", "wheel", "--quiet", "--require-hashes"]
-                run([*pip, "--wheel-dir", made.parent / "wheels", "-r", REQUIREMENTS], log, timeout_s=timeout_s("build"))
+                folder = made.parent / "wheels"
+                pip: list[str | Path] = [paths.VENV / "bin" / "python", "-m", "pip", "wheel", "--quiet"]
+                options: list[str | Path] = ["--require-hashes", "--wheel-dir", folder, "-r", REQUIREMENTS]
+                run([*pip, *options], log, timeout_s=timeout_s("build"))
                 pack(made, made.parent, ["wheels"], log)
             cached.record("patroni wheels", version=archive.name, path=archive, came_by="pypi", verified_by="hashes")
     return "pypi"
