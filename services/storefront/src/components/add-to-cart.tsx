@@ -2,18 +2,26 @@
 import { useState } from "react";
 import { add } from "@/lib/cart";
 
-export function AddToCart({ sku, label, added }: { sku: string; label: string; added: string }) {
+type Props = { sku: string; name: string; label: string; added: string };
+
+export function AddToCart({ sku, name, label, added }: Props) {
   const [count, setCount] = useState(0);
   return (
-    <button
-      type="button"
-      data-testid={`add-to-cart-${sku}`}
-      onClick={() => {
-        add(sku);
-        setCount(count + 1);
-      }}
-    >
-      {count ? `${added} (${count})` : label}
-    </button>
+    <>
+      <button
+        type="button"
+        aria-label={`${label}: ${name}`}
+        data-testid={`add-to-cart-${sku}`}
+        onClick={() => {
+          add(sku);
+          setCount(count + 1);
+        }}
+      >
+        {label}
+      </button>
+      <span className="soft" role="status">
+        {count ? `${added} (${count})` : ""}
+      </span>
+    </>
   );
 }

@@ -1,7 +1,7 @@
 /** What the environment says. Read at run time by computed name, so that no build bakes it in. */
 
 function text(name: string, fallback = ""): string {
-  return process.env[name] ?? fallback;
+  return process.env[name] || fallback;
 }
 
 export const config = {
@@ -41,7 +41,13 @@ export const config = {
     return text("SETTLEMENT_RATE_PER_OMR", "2.600000");
   },
   get logLevel() {
-    return text("LOG_LEVEL", "info");
+    return text("LOG_LEVEL", "info").toLowerCase();
+  },
+  get sentryDsn() {
+    return text("SENTRY_DSN");
+  },
+  get sentryEnvironment() {
+    return text("SENTRY_ENVIRONMENT", "production");
   },
   get analyticsId() {
     return text("NEXT_PUBLIC_GA_ID");

@@ -1,4 +1,4 @@
-/** The order store. A failed call is a DirectusError; a store that can't be reached is `away`. */
+/** The order store. A failed call is a DirectusError; a store that can't answer for the moment is `away`. */
 import { config } from "./config.ts";
 
 const TIMEOUT_MS = 8000;
@@ -7,19 +7,27 @@ export type Row = Record<string, unknown> & { id: string };
 
 export class DirectusError extends Error {
   readonly code: string;
-  readonly field: string;
+  readonly where: string;
   readonly away: boolean;
 
-  constructor(code: string, field = "", away = false) {
-    super(`directus: ${code}${field ? ` ${field}` : ""}`);
+  constructor(code: string, where = "", away = false) {
+    super(`directus: ${code}${where ? ` at ${where}` : ""}`);
     this.code = code;
-    this.field = field;
+    this.where = where;
     this.away = away;
   }
 }
 
+export function isTaken(error: unknown): boolean {
+  return error instanceof DirectusError && error.code === "RECORD_NOT_UNIQUE";
+}
+
+type Answer<T> = { data?: T; errors?: { extensions?: { code?: string } }[] };
+
 async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
+  const where = `${method} ${path.replace(/\?.*/, "")}`;
   let answer: Response;
+  let document: Answer<T>;
   try {
     answer = await fetch(`${config.directusUrl}${path}`, {
       method,
@@ -28,16 +36,15 @@ async function call<T>(method: string, path: string, body?: unknown): Promise<T>
       cache: "no-store",
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
+    document = (await answer.json()) as Answer<T>;
   } catch {
-    throw new DirectusError("UNREACHABLE", "", true);
+    // Refused, reset, too slow or cut off in the middle: what it did is unknown.
+    throw new DirectusError("UNREACHABLE", where, true);
   }
-  const document = (await answer.json().catch(() => ({}))) as {
-    data?: T;
-    errors?: { extensions?: { code?: string; field?: string; collection?: string } }[];
-  };
-  if (answer.ok) return document.data as T;
-  const extensions = document.errors?.[0]?.extensions;
-  throw new DirectusError(extensions?.code ?? `HTTP_${answer.status}`, extensions?.field ?? "", answer.status >= 500);
+  if (answer.ok && document.data !== undefined) return document.data;
+  // Directus's messages repeat values, which may be personal: only its code is kept.
+  const code = document.errors?.[0]?.extensions?.code ?? `HTTP_${answer.status}`;
+  throw new DirectusError(code, where, answer.status >= 500 || answer.status === 429);
 }
 
 export function create(collection: string, row: Record<string, unknown>): Promise<Row> {

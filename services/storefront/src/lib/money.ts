@@ -25,9 +25,21 @@ export function exceeds(amount: string, limit: string): boolean {
   return new Decimal(amount).greaterThan(limit);
 }
 
+export function equals(amount: string, other: string): boolean {
+  return new Decimal(amount).equals(other);
+}
+
+export function atLeast(amount: string, other: string): boolean {
+  return new Decimal(amount).greaterThanOrEqualTo(other);
+}
+
+const BCP47: Record<string, string> = { en: "en-OM", ar: "ar-OM" };
+
 /** For people, in their language; the decimals stay exact (a string is formatted as it is). */
 export function format(amount: string, currency: string, locale: string): string {
-  return new Intl.NumberFormat(locale === "ar" ? "ar-OM" : "en-OM", { style: "currency", currency }).format(
-    amount as unknown as number,
-  );
+  return new Intl.NumberFormat(BCP47[locale], { style: "currency", currency }).format(amount as `${number}`);
+}
+
+export function formatDate(at: string, locale: string): string {
+  return new Intl.DateTimeFormat(BCP47[locale], { dateStyle: "long", timeStyle: "short", timeZone: "Asia/Muscat" }).format(new Date(at));
 }

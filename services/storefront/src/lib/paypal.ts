@@ -1,12 +1,19 @@
-/** PayPal's REST API: token, Orders v2, webhook signatures. Repeats only what is safe to repeat, with the same request id. */
+/** PayPal's REST API: Orders v2 and webhook signatures. Repeats only what is safe to repeat, with the same request id. */
 import { config } from "./config.ts";
 import { metrics } from "./metrics.ts";
+import * as token from "./paypal-token.ts";
+import { PayPalError } from "./paypal-token.ts";
 
-const TIMEOUT_MS = 8000;
+export { PayPalError };
+
 const TRIES = 3;
-const TOKEN_MARGIN_MS = 60_000;
+/** Longest wait for one answer, and for all tries of a call together. */
+const TIMEOUT_MS = 6000;
+const DEADLINE_MS = 9000;
+const FIRST_PAUSE_MS = 250;
 
-export type Capture = { id: string; status: string; amount: { currency_code: string; value: string } };
+export type Amount = { currency_code: string; value: string };
+export type Capture = { id: string; status: string; amount: Amount };
 export type Order = {
   id: string;
   status: string;
@@ -14,82 +21,60 @@ export type Order = {
   purchase_units?: { payments?: { captures?: Capture[] } }[];
 };
 
-export class PayPalError extends Error {
-  readonly status: number;
-  readonly issue: string;
-  readonly debugId: string;
+type Call = { method: "GET" | "POST"; path: string; requestId?: string; body?: string };
+type Failure = { name?: string; debug_id?: string; details?: { issue?: string }[] };
 
-  /** `status` is 0 when PayPal did not answer. */
-  constructor(status: number, issue: string, debugId = "") {
-    super(`paypal: ${status} ${issue}`);
-    this.status = status;
-    this.issue = issue;
-    this.debugId = debugId;
-  }
+function passes(error: PayPalError): boolean {
+  return error.status === 0 || error.status === 401 || error.status === 429 || error.status >= 500 || error.issue === "PREVIOUS_REQUEST_IN_PROGRESS";
 }
 
-let token: { value: string; until: number } | undefined;
-
-async function accessToken(): Promise<string> {
-  if (token && token.until > Date.now()) return token.value;
-  const basic = Buffer.from(`${config.paypalClientId}:${config.paypalClientSecret}`).toString("base64");
-  const answer = await once("/v1/oauth2/token", {
-    method: "POST",
-    headers: { Authorization: `Basic ${basic}`, "Content-Type": "application/x-www-form-urlencoded" },
-    body: "grant_type=client_credentials",
-  });
-  const body = (await answer.json().catch(() => ({}))) as { access_token?: string; expires_in?: number };
-  if (!answer.ok || !body.access_token) throw new PayPalError(answer.status, "AUTHENTICATION_FAILURE");
-  token = { value: body.access_token, until: Date.now() + (body.expires_in ?? 0) * 1000 - TOKEN_MARGIN_MS };
-  return token.value;
-}
-
-async function once(path: string, init: RequestInit): Promise<Response> {
-  try {
-    return await fetch(`${config.paypalUrl}${path}`, { ...init, cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
-  } catch {
-    throw new PayPalError(0, "UNREACHABLE");
-  }
-}
-
-async function call<T>(method: string, path: string, requestId?: string, body?: string): Promise<T> {
+async function call<T>(asked: Call): Promise<T> {
+  const deadline = performance.now() + DEADLINE_MS;
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await answered<T>(method, path, requestId, body);
+      return await once<T>(asked, Math.min(TIMEOUT_MS, deadline - performance.now()));
     } catch (error) {
-      const passing = error instanceof PayPalError && (error.status === 0 || error.status === 429 || error.status >= 500);
-      if (!passing || attempt === TRIES) throw error;
-      metrics.retries.inc();
-      await new Promise((done) => setTimeout(done, 200 * 2 ** attempt));
+      if (!(error instanceof PayPalError) || !passes(error) || attempt === TRIES) throw error;
+      // A token that PayPal has forgotten is replaced without waiting.
+      const pause = error.status === 401 ? 0 : Math.max(FIRST_PAUSE_MS * 2 ** (attempt - 1), error.retryAfterMs);
+      if (performance.now() + pause > deadline - 500) throw error;
+      metrics.retries.inc({ reason: error.status === 0 ? "network" : String(error.status) });
+      await new Promise((done) => setTimeout(done, pause));
     }
   }
 }
 
-async function answered<T>(method: string, path: string, requestId?: string, body?: string): Promise<T> {
-  const answer = await once(path, {
-    method,
+async function once<T>(asked: Call, timeoutMs: number): Promise<T> {
+  const signal = AbortSignal.timeout(Math.max(1, Math.round(timeoutMs)));
+  const bearer = await token.get(signal);
+  const { answer, document } = await token.exchange<T & Failure>(asked.path, {
+    method: asked.method,
     headers: {
-      Authorization: `Bearer ${await accessToken()}`,
+      Authorization: `Bearer ${bearer}`,
       "Content-Type": "application/json",
       Prefer: "return=representation",
-      ...(requestId ? { "PayPal-Request-Id": requestId } : {}),
+      ...(asked.requestId ? { "PayPal-Request-Id": asked.requestId } : {}),
     },
-    body,
+    body: asked.body,
+    signal,
   });
-  const document = (await answer.json().catch(() => ({}))) as T & { name?: string; debug_id?: string; details?: { issue?: string }[] };
   if (answer.ok) return document;
-  if (answer.status === 401) token = undefined;
-  throw new PayPalError(answer.status, document.details?.[0]?.issue ?? document.name ?? "UNKNOWN", document.debug_id);
+  if (answer.status === 401) token.forget(bearer);
+  const issue = document.details?.[0]?.issue ?? document.name ?? "UNKNOWN";
+  throw new PayPalError(answer.status, issue, document.debug_id, token.retryAfterMs(answer));
 }
 
-export function createOrder(requestId: string, reference: string, currency: string, value: string, locale: string): Promise<Order> {
+/** `reference` is our attempt's id: PayPal keeps it on the order and its capture. */
+export function createOrder(requestId: string, reference: string, amount: Amount, locale: string): Promise<Order> {
   const request = {
     intent: "CAPTURE",
-    purchase_units: [{ custom_id: reference, amount: { currency_code: currency, value } }],
+    purchase_units: [{ custom_id: reference, amount }],
     payment_source: {
       paypal: {
         experience_context: {
           user_action: "PAY_NOW",
+          shipping_preference: "NO_SHIPPING",
+          payment_method_preference: "IMMEDIATE_PAYMENT_REQUIRED",
           locale: locale === "ar" ? "ar-EG" : "en-US",
           return_url: `${config.siteUrl}/${locale}/success`,
           cancel_url: `${config.siteUrl}/${locale}/cancel`,
@@ -97,15 +82,15 @@ export function createOrder(requestId: string, reference: string, currency: stri
       },
     },
   };
-  return call("POST", "/v2/checkout/orders", requestId, JSON.stringify(request));
+  return call({ method: "POST", path: "/v2/checkout/orders", requestId, body: JSON.stringify(request) });
 }
 
 export function captureOrder(requestId: string, id: string): Promise<Order> {
-  return call("POST", `/v2/checkout/orders/${id}/capture`, requestId, "{}");
+  return call({ method: "POST", path: `/v2/checkout/orders/${id}/capture`, requestId, body: "{}" });
 }
 
 export function getOrder(id: string): Promise<Order> {
-  return call("GET", `/v2/checkout/orders/${id}`);
+  return call({ method: "GET", path: `/v2/checkout/orders/${id}` });
 }
 
 export function captureOf(order: Order): Capture | undefined {
@@ -128,8 +113,14 @@ export async function signed(headers: Headers, rawEvent: string): Promise<boolea
   };
   if (Object.values(fields).some((value) => !value)) return false;
   const body = `${JSON.stringify(fields).slice(0, -1)},"webhook_event":${rawEvent}}`;
-  const answer = await call<{ verification_status?: string }>("POST", "/v1/notifications/verify-webhook-signature", undefined, body);
-  return answer.verification_status === "SUCCESS";
+  try {
+    const answer = await call<{ verification_status?: string }>({ method: "POST", path: "/v1/notifications/verify-webhook-signature", body });
+    return answer.verification_status === "SUCCESS";
+  } catch (error) {
+    // PayPal finds the fields themselves malformed: the sender's fault, not an outage.
+    if (error instanceof PayPalError && (error.status === 400 || error.status === 422)) return false;
+    throw error;
+  }
 }
 
 /** Whether PayPal answers at all. */

@@ -5,12 +5,19 @@ import { exceeds, lineTotal, sumOmr, type Line } from "./money.ts";
 
 export const LIMITS = { lines: 50, quantity: 99, totalOmr: "10000.000", name: 100, email: 254 };
 
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
 export type Locale = "en" | "ar";
 export type Customer = { name: string; email: string };
 export type Cart = { lines: Line[]; totalOmr: string; customer: Customer; locale: Locale };
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Text that every part behind us can keep: no control characters, no halves of surrogate pairs. */
+function isPlain(text: string): boolean {
+  return !/\p{Cc}|\p{Cs}/u.test(text);
 }
 
 function lines(items: unknown, locale: Locale): Line[] {
@@ -40,8 +47,8 @@ function customer(value: unknown): Customer {
   if (!isObject(value)) throw bad("INVALID_CUSTOMER", "customer must be {name, email}");
   const name = typeof value.name === "string" ? value.name.trim() : "";
   const email = typeof value.email === "string" ? value.email.trim().toLowerCase() : "";
-  if (!name || name.length > LIMITS.name || /\p{Cc}/u.test(name)) throw bad("INVALID_NAME", `customer.name must have 1 to ${LIMITS.name} characters`);
-  if (email.length > LIMITS.email || !/^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(email)) throw bad("INVALID_EMAIL", "customer.email is not an e-mail address");
+  if (!name || name.length > LIMITS.name || !isPlain(name)) throw bad("INVALID_NAME", `customer.name must have 1 to ${LIMITS.name} characters`);
+  if (email.length > LIMITS.email || !isPlain(email) || !/^[^\s@"<>]+@[^\s@"<>]+\.[^\s@"<>]+$/.test(email)) throw bad("INVALID_EMAIL", "customer.email is not an e-mail address");
   return { name, email };
 }
 
@@ -54,6 +61,13 @@ export function cart(body: unknown): Cart {
   const totalOmr = sumOmr(priced);
   if (exceeds(totalOmr, LIMITS.totalOmr)) throw bad("AMOUNT_TOO_LARGE", `the total may be at most ${LIMITS.totalOmr} OMR`);
   return { lines: priced, totalOmr, customer: customer(body.customer), locale };
+}
+
+/** Pick the Idempotency-Key (a UUID); undefined when none was sent. */
+export function idempotencyKey(given: string | null): string | undefined {
+  if (given === null) return undefined;
+  if (!UUID.test(given)) throw bad("INVALID_IDEMPOTENCY_KEY", "Idempotency-Key must be a UUID");
+  return given.toLowerCase();
 }
 
 /** Check a capture-order body; returns PayPal's order id. */

@@ -7,15 +7,21 @@ export default async function Shop({ params }: { params: Promise<{ locale: Local
   const { locale } = await params;
   const texts = TEXTS[locale];
   return (
-    <div className="grid">
-      {CATALOGUE.map((product) => (
-        <section className="card" key={product.sku}>
-          <h2>{product.name[locale]}</h2>
-          <span className="soft">{product.about[locale]}</span>
-          <span className="price">{format(product.price_omr, "OMR", locale)}</span>
-          <AddToCart sku={product.sku} label={texts.add} added={texts.added} />
-        </section>
-      ))}
-    </div>
+    <>
+      <h1>{texts.shop}</h1>
+      <p className="soft">{texts.about}</p>
+      <ul className="grid">
+        {CATALOGUE.map((product) => (
+          <li className="card" key={product.sku}>
+            <h2>{product.name[locale]}</h2>
+            <span className="soft">{product.about[locale]}</span>
+            <span className="price" data-testid={`price-${product.sku}`}>
+              {format(product.price_omr, "OMR", locale)}
+            </span>
+            <AddToCart sku={product.sku} name={product.name[locale]} label={texts.add} added={texts.added} />
+          </li>
+        ))}
+      </ul>
+    </>
   );
 }

@@ -1,5 +1,8 @@
 import Link from "next/link";
 import { TEXTS, type Locale } from "@/lib/texts";
+import { titled } from "@/lib/titled";
+
+export const generateMetadata = titled("checkout");
 
 export default async function Page({ params }: { params: Promise<{ locale: Locale }> }) {
   const { locale } = await params;

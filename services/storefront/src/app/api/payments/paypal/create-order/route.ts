@@ -1,12 +1,13 @@
 import { body, step } from "@/lib/http";
-import { create, idempotencyKey } from "@/lib/payments";
-import { cart } from "@/lib/validate";
+import { create } from "@/lib/payments";
+import { cart, idempotencyKey } from "@/lib/validate";
 
 export const dynamic = "force-dynamic";
 
 export function POST(request: Request): Promise<Response> {
-  return step("create", request, async () => {
+  return step("create", request, async (notes) => {
     const checked = cart(await body(request));
-    return Response.json(await create(checked, idempotencyKey(request.headers.get("idempotency-key"))), { status: 201 });
+    const key = idempotencyKey(request.headers.get("idempotency-key"));
+    return Response.json(await create(checked, key, notes), { status: 201 });
   });
 }

@@ -1,23 +1,19 @@
-import { PaymentError } from "@/lib/errors";
-import { step } from "@/lib/http";
+import { bad } from "@/lib/errors";
+import { json, step, text } from "@/lib/http";
 import { log } from "@/lib/log";
-import { notified } from "@/lib/payments";
 import { signed } from "@/lib/paypal";
+import { notified, type Event } from "@/lib/webhook";
 
 export const dynamic = "force-dynamic";
 
 export function POST(request: Request): Promise<Response> {
-  return step("webhook", request, async () => {
-    const raw = await request.text();
-    let event: Parameters<typeof notified>[0];
-    try {
-      event = JSON.parse(raw);
-    } catch {
-      throw new PaymentError(400, "INVALID_JSON", "the body is not JSON");
-    }
-    if (!(await signed(request.headers, raw))) throw new PaymentError(400, "INVALID_SIGNATURE", "PayPal did not sign this");
-    const done = await notified(event);
-    log("info", "webhook", { event_type: event.event_type, done });
+  return step("webhook", request, async (notes) => {
+    const raw = await text(request);
+    const event = json(raw);
+    if (typeof event !== "object" || event === null || Array.isArray(event)) throw bad("INVALID_BODY", "the body must be a webhook event");
+    if (!(await signed(request.headers, raw))) throw bad("INVALID_SIGNATURE", "PayPal did not sign this");
+    const done = await notified(event as Event, notes);
+    log("info", "webhook", { ...notes, done });
     return Response.json({ done });
   });
 }
