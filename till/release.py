@@ -10,10 +10,10 @@ import signal
 import subprocess
 import tempfile
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import IO, Literal
+from pathlib import Path, PurePosixPath
+from typing import IO, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from till import source as sources
 from till.errors import TillError, UsageError
@@ -32,6 +32,14 @@ NETWORK_ENVIRONMENT = (
 VERSION = re.compile(r"v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?")
 
 
+def _below(folder: str) -> str:
+    # Anything else would ship what the build did not make, and `.` would leave no source to hash.
+    parts = PurePosixPath(folder).parts
+    if not parts or parts[0] == "/" or ".." in parts:
+        raise ValueError("must be a folder below the app's own")
+    return folder
+
+
 class App(BaseModel):
     """An app's descriptor: how it is built, what comes out, how it starts and tells that it is well.
 
@@ -39,9 +47,9 @@ class App(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    name: str
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     build: list[str]
-    artefact: str
+    artefact: Annotated[str, AfterValidator(_below)]
     start: str
     health_path: str
     version_path: str = ""
@@ -68,14 +76,19 @@ class Manifest(BaseModel):
 
 
 def describe(source: Path) -> App:
-    """Read the descriptor of a source folder."""
+    """Read the descriptor of a source folder; raises UsageError naming file and field."""
     from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
     path = source / DESCRIPTOR
     if not path.is_file():
         raise UsageError(f"{source} has no {DESCRIPTOR}", "see README: what a release is built from")
     try:
         return App.model_validate(YAML(typ="safe").load(path.read_text()))
+    except YAMLError as reason:
+        mark = getattr(reason, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise UsageError(f"{where} is not YAML: {getattr(reason, 'problem', reason)}", f"mend {path}") from None
     except ValidationError as reason:
         told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in reason.errors())
         raise UsageError(f"{path}: {told}", f"mend {path}") from None

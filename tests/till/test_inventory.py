@@ -12,6 +12,8 @@ from till.errors import UsageError
 
 from .conftest import CANARY, HOST_KEY, contract_of, host
 
+SSH_KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\ncanary\n"
+
 ARTEFACTS = {"till_node_archive": "/cache/node.tar.gz"}
 
 
@@ -52,6 +54,37 @@ def test_known_hosts_pins_the_port_too() -> None:
         contract_of(host("alpha"), host("bravo", port=2222, address="198.18.7.9"))
     ).splitlines()
     assert lines == [f"198.18.7.15 {HOST_KEY}", f"[198.18.7.9]:2222 {HOST_KEY}"]
+
+
+def test_known_hosts_knows_who_plays_the_outside_too() -> None:
+    lines = inventory.known_hosts(contract_of(host("alpha"), outside=True)).splitlines()
+    assert lines == [f"198.18.7.15 {HOST_KEY}", f"198.18.7.17 {HOST_KEY}"]
+
+
+def places(document: object, value: str, path: str = "") -> list[str]:
+    """Where in a document a text stands."""
+    if isinstance(document, dict):
+        return [found for name, inner in document.items() for found in places(inner, value, f"{path}/{name}")]
+    if isinstance(document, list):
+        return [found for inner in document for found in places(inner, value, path)]
+    return [path] if isinstance(document, str) and value in document else []
+
+
+def test_secrets_stand_where_they_belong_and_nowhere_else() -> None:
+    contract = contract_of(host("alpha"), host("bravo"), outside=True, ssh_private_key=SSH_KEY)
+    document = inventory.build(contract, ARTEFACTS)
+    assert places(document, CANARY) == ["/all/vars/till_secrets/postgres_superuser_password"]
+    for name in ("alpha", "bravo", "outside"):
+        assert places(document, f"private key of {name}") == [f"/all/hosts/{name}/till_certificate_key_pem"]
+    # The key that opens every host is ssh's alone: no play can spill it.
+    assert places(document, SSH_KEY) == []
+    assert CANARY not in inventory.known_hosts(contract)
+
+
+def test_no_hosts_are_refused() -> None:
+    with pytest.raises(UsageError, match="stack lab has no hosts") as raised:
+        inventory.build(contract_of(host("alpha")).model_copy(update={"hosts": ()}), {})
+    assert raised.value.next_command == ".venv/bin/pulumi up -s lab"
 
 
 def test_host_without_a_certificate_is_refused() -> None:

@@ -83,6 +83,20 @@ def test_the_archive_depends_on_names_modes_and_contents_only(tmp_path: Path) ->
     assert hashes[0] == hashes[1]
 
 
+def test_the_same_source_built_twice_is_the_same_release(
+    app: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (app / "app.yml").write_text(APP.replace("date +%N > /dev/null", f"echo built >> {tmp_path}/count"))
+    one = release.build("lab", "v1.0.0", app, QUIET)
+    # Another machine: no cache, and every file with another age.
+    monkeypatch.setenv("TILL_CACHE", str(tmp_path / "other-cache"))
+    for path in app.iterdir():
+        os.utime(path, (1, 1))
+    two = release.build("staging", "v1.0.0", app, QUIET)
+    assert (tmp_path / "count").read_text() == "built\nbuilt\n"
+    assert (one.sha256, one.size_bytes, one.source_sha256) == (two.sha256, two.size_bytes, two.source_sha256)
+
+
 @pytest.mark.parametrize("what", ["content", "run bit", "name"])
 def test_the_hash_of_a_source_sees(app: Path, what: str) -> None:
     before = source.sha256(app, source.files(app, "out"))
@@ -167,10 +181,36 @@ def test_an_unknown_release_names_those_that_exist(app: Path) -> None:
         release.load("lab", "v2.0.0")
 
 
-def test_a_wrong_descriptor_names_the_field(app: Path) -> None:
-    (app / "app.yml").write_text(APP + "helth_path: /up\n")
-    with pytest.raises(UsageError, match="helth_path"):
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (APP + "helth_path: /up\n", "helth_path: Extra inputs"),
+        (APP.replace("name: tiny\n", ""), "name: Field required"),
+        (APP.replace("smoke: none", "smoke: everything"), "smoke: Input should be 'purchase' or 'none'"),
+        (APP.replace("artefact: out", "artefact: [out]"), "artefact: Input should be a valid string"),
+        *[
+            (APP.replace("artefact: out", f"artefact: {folder}"), "artefact: Value error, must be a folder below")
+            for folder in (".", "./", "/", "/etc", "..", "../..", "out/../../x", "''")
+        ],
+        *[
+            (APP.replace("name: tiny", f"name: {name}"), "name: String should match")
+            for name in ("../../escape", "a/b", ".", "-x", '"a\\n"')
+        ],
+        ("", "app.yml"),
+        ("- a list\n", "app.yml"),
+        ("name: [unclosed\n", "is not YAML: expected"),
+    ],
+)
+def test_a_wrong_descriptor_names_file_and_field(app: Path, tmp_path: Path, text: str, told: str) -> None:
+    (app / "app.yml").write_text(text)
+    with pytest.raises(UsageError) as raised:
         release.build("lab", "v1.0.0", app, QUIET)
+    assert told in raised.value.message and str(app / "app.yml") in raised.value.message
+    assert raised.value.next_command == f"mend {app / 'app.yml'}"
+    assert not (tmp_path / "releases").exists() and not list(tmp_path.rglob("*.tar.gz"))
+
+
+def test_a_folder_without_a_descriptor_is_refused(app: Path) -> None:
     (app / "app.yml").unlink()
     with pytest.raises(UsageError, match=r"has no app.yml"):
         release.build("lab", "v1.0.0", app, QUIET)
