@@ -93,7 +93,9 @@ class Simulator:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [PYTHON, "-m", "paypal_simulator", *arguments, *self.options],
-                cwd=PROGRAM, stdout=log, stderr=log, env={"PATH": os.defpath, "PYTHONDONTWRITEBYTECODE": "1"},
+                cwd=PROGRAM, stdout=log, stderr=log,
+                # Compiled once for all starts, and not into the source's folders.
+                env={"PATH": os.defpath, "PYTHONPYCACHEPREFIX": str(self.keys.cert.parent / "bytecode")},
             )  # fmt: skip
         wait_for(self.answers, START_TIMEOUT_S)
 
@@ -207,9 +209,9 @@ def start(tmp_path: Path, keys: Keys) -> Iterator[Callable[..., Simulator]]:
             one.process.wait()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def paypal(tmp_path_factory: pytest.TempPathFactory, keys: Keys) -> Iterator[Simulator]:
-    """One simulator for the tests of a module."""
+    """One simulator for all tests that don't stop it or look at its webhooks; each makes orders of its own."""
     running = Simulator(tmp_path_factory.mktemp("simulator"), keys)
     yield running
     running.client.close()
