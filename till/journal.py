@@ -22,33 +22,42 @@ def _digest(entry: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def _entry(line: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
 def read(path: Path) -> list[dict[str, Any]]:
-    """All entries, oldest first."""
+    """All entries, oldest first; raises TillError naming the first that can't be read."""
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text().splitlines() if line]
+    entries = [_entry(line) for line in path.read_text(errors="replace").splitlines() if line]
+    readable = [entry for entry in entries if entry is not None]
+    if len(readable) < len(entries):
+        raise TillError(f"journal {path}: entry {entries.index(None) + 1} can't be read", f"less {path}")
+    return readable
 
 
 def append(path: Path, verb: str, ok: bool, facts: dict[str, Any]) -> dict[str, Any]:
     """Add an entry and return it. `facts` must hold no secret: callers redact."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
+    with path.open("a+", errors="replace") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
         last = [line for line in file.read().splitlines() if line][-1:]
-        try:
-            previous = json.loads(last[0])["hash"] if last else GENESIS
-        except (ValueError, KeyError):
-            raise TillError(
-                f"journal {path}: its last entry can't be read; nothing was added", f"less {path}"
-            ) from None
+        before = _entry(last[0]) if last else {"hash": GENESIS}
+        if before is None or not isinstance(before.get("hash"), str):
+            raise TillError(f"journal {path}: its last entry can't be read; nothing was added", f"less {path}")
         entry: dict[str, Any] = {
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "by": f"{getpass.getuser()}@{socket.gethostname()}",
             "verb": verb,
             "ok": ok,
             **facts,
-            "previous": previous,
+            "previous": before["hash"],
         }
         entry["hash"] = _digest(entry)
         file.write(json.dumps(entry, sort_keys=True) + "\n")

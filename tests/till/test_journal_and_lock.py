@@ -54,11 +54,30 @@ def test_damage_is_found(written: Path, damage: object, number: int) -> None:
         journal.verify(written)
 
 
-def test_nothing_is_added_behind_a_torn_entry(written: Path) -> None:
-    with written.open("a") as file:
-        file.write('{"verb": "dep')
+@pytest.mark.parametrize("torn", [b'{"verb": "dep', b"7\n", b"[]\n", b"\xff\n", b"{}\n"])
+def test_nothing_is_added_behind_a_torn_entry(written: Path, torn: bytes) -> None:
+    before = written.read_bytes() + torn
+    written.write_bytes(before)
     with pytest.raises(TillError, match="last entry can't be read"):
         journal.append(written, "deploy", True, {})
+    assert written.read_bytes() == before
+    with pytest.raises(TillError, match=r"entry 4 (can't be read|was changed)"):
+        journal.verify(written)
+
+
+def test_a_journal_that_was_never_written_is_empty(tmp_path: Path) -> None:
+    assert (journal.read(tmp_path / "none.jsonl"), journal.verify(tmp_path / "none.jsonl")) == ([], 0)
+
+
+def test_writers_at_the_same_time_keep_one_chain(tmp_path: Path) -> None:
+    path = tmp_path / "lab.jsonl"
+    write = (
+        "import pathlib, sys; from till import journal\n"
+        "for n in range(20): journal.append(pathlib.Path(sys.argv[1]), 'deploy', True, {'n': n})"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", write, str(path)]) for _ in range(3)]
+    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    assert journal.verify(path) == 60
 
 
 def holding(path: Path) -> subprocess.Popen[str]:
