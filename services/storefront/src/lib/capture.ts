@@ -89,21 +89,22 @@ async function commit(attempt: Row, orderId: string, taken: Capture, notes: Note
   if (!status) return declined(attempt, `CAPTURE_${taken.status}`);
   if (taken.amount.currency_code !== attempt.charge_currency || !equals(taken.amount.value, String(attempt.charge_amount)))
     throw new PaymentError(500, "AMOUNT_MISMATCH", "PayPal captured another amount than was asked; support will look at it");
-  const order = await orderFor(attempt, orderId, taken, status);
+  const { order, fresh } = await orderFor(attempt, orderId, taken, status);
   await directus.update("payment_attempts", attempt.id, { status: "completed", order_id: order.id, failure_code: null });
-  metrics.amount.observe(Number(attempt.total_omr));
-  log("info", "payment_captured", { ...notes, customer_id: order.customer_id, directus_order_id: order.id, amount_omr: attempt.total_omr, status });
+  if (fresh) metrics.amount.observe(Number(attempt.total_omr));
+  log("info", fresh ? "payment_captured" : "payment_confirmed", { ...notes, customer_id: order.customer_id, directus_order_id: order.id, amount_omr: attempt.total_omr, status });
   return answer(order);
 }
 
-async function orderFor(attempt: Row, orderId: string, taken: Capture, status: string): Promise<Row> {
+/** The committed order of a capture; `fresh` when this call made it. */
+async function orderFor(attempt: Row, orderId: string, taken: Capture, status: string): Promise<{ order: Row; fresh: boolean }> {
   const { lines } = attempt.cart as { lines: Line[] };
   const buyer = attempt.customer as Customer;
   for (let race = 1; ; race += 1) {
     const customer = await directus.findBy("customers", "email", buyer.email);
     try {
       // Order, items and a new customer are one request, which Directus makes one transaction.
-      return await directus.create("orders", {
+      const order = await directus.create("orders", {
         payment_intent_id: taken.id,
         paypal_order_id: orderId,
         payment_status: status,
@@ -115,10 +116,11 @@ async function orderFor(attempt: Row, orderId: string, taken: Capture, status: s
         locale: attempt.locale,
         items: lines,
       });
+      return { order, fresh: true };
     } catch (error) {
       if (!isTaken(error)) throw error;
       const there = await directus.findBy("orders", "paypal_order_id", orderId);
-      if (there) return directus.update("orders", there.id, { paypal_order_id: orderId });
+      if (there) return { order: await directus.update("orders", there.id, { paypal_order_id: orderId }), fresh: false };
       // Not the order was there, but another order of this customer made the customer first.
       if (race === RACES) throw new DirectusError("LOST_ORDER", "orders", true);
     }
