@@ -23,6 +23,9 @@ SECRET_FILES = {
     Role.APP: {"/etc/till/env/directus.env": "600 root root"},
     Role.NAMESERVER: {"/etc/powerdns/pdns.conf": "640 root pdns"},
 }
+# What a service or a setting may stand in. Releases are read as artefacts, before they reach a host.
+KEPT_IN = ("/etc", "/var/lib", "/var/log", "/var/tmp", "/var/backups", "/run", "/tmp", "/home", "/root", "/srv/till")
+NOT_OURS = ("/var/lib/dpkg", "/var/lib/apt", "/srv/till/releases")
 # Ports that serve the host's own certificate, and what the handshake needs first.
 SERVED = {Role.DATABASE: {8008: "", 5432: "-starttls postgres"}, Role.ETCD: {2379: "", 2380: ""}}
 CERTIFICATE, KEY, CA = "/etc/till/pki/host.pem", "/etc/till/pki/host.key", "/etc/till/pki/ca.pem"
@@ -47,6 +50,20 @@ def test_secret_files_are_for_their_owner_alone(host: Host, machine: Machine) ->
     strict = "-type f -not ( -perm 600 -user root -group root )".replace("(", "'('").replace(")", "')'")
     assert machine.check_output(f"find /etc/till/credentials /etc/till/env {strict}") == ""
     assert machine.check_output("find /etc/letsencrypt -name '*key*.pem' -type f -perm /077 || true") == ""
+
+
+def test_no_secret_is_readable_by_other_users(host: Host, machine: Machine, contract: Contract) -> None:
+    """All that services and settings keep, as a user without rights sees it."""
+    pruned = " -o ".join(f"-path {path}" for path in NOT_OURS)
+    found = f"find {' '.join(KEPT_IN)} -xdev '(' {pruned} ')' -prune -o -type f -size -4096k -readable -print0"
+    readable = machine.run(f"cd / && runuser -u nobody -- {found} 2>/dev/null | xargs -0 tail -v -n +1")
+    told: dict[str, list[str]] = {}
+    for part in readable.stdout_bytes.decode(errors="replace").split("==> /")[1:]:
+        path, _, text = part.partition(" <==")
+        if stand := secrets_in(text, contract):
+            told[f"/{path}"] = stand
+    assert "==> /etc/passwd <==" in readable.stdout_bytes.decode(errors="replace")
+    assert told == {}
 
 
 def test_no_secret_is_in_a_command_line(host: Host, machine: Machine, contract: Contract) -> None:

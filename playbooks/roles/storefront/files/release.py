@@ -146,8 +146,11 @@ def start(slot: str, version: str, digest: str, manifest: dict[str, Any]) -> dic
         reason = healthy(slot, f"http://127.0.0.1:{port}{manifest['health_path']}", deadline_s)
         if reason:
             systemctl("disable", "--now", unit(slot))
+            reason_lines = journal(slot, since)
+            # What failed is told here; a failed unit left behind would hide the next one that fails.
+            systemctl("reset-failed", unit(slot))
             where = f"{version} in slot {slot} on {socket.gethostname()}"
-            raise slots.Fault(f"{where} {reason}; last lines of {unit(slot)}:\n{journal(slot, since)}")
+            raise slots.Fault(f"{where} {reason}; last lines of {unit(slot)}:\n{reason_lines}")
         state[slot], state["latest"] = version, slot
         state["checks"][slot] = manifest.get("version_path") or manifest["health_path"]
         state["digests"][slot] = digest
