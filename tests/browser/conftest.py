@@ -27,7 +27,7 @@ QUIET = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shop(request: pytest.FixtureRequest) -> Contract:
     """The stack in $TILL_STACK, which must be up; without one the lab, which is brought up where it is not there."""
     name = os.environ.get("TILL_STACK") or STACK
@@ -37,7 +37,7 @@ def shop(request: pytest.FixtureRequest) -> Contract:
     return contract
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium(shop: Contract) -> Iterator[Browser]:
     """A browser told what `till browse` tells a person's browser: the same names, the same keys."""
     path = browse.chromium()

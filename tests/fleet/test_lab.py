@@ -300,7 +300,7 @@ def test_a_release_that_does_not_start_leaves_the_old_one_serving(lab: Contract,
 def test_a_full_disk_during_upload_leaves_the_old_release_serving(lab: Contract) -> None:
     version = f"v1.2.{time.time_ns() % 10**9}-paypal"
     assert till("release", "build", STACK, "--version", version)[0] == 0
-    inside("bravo", "mount -t tmpfs -o size=8m tmpfs /srv/till/incoming")
+    inside("bravo", "mount -t tmpfs -o size=1m tmpfs /srv/till/incoming")
     try:
         code, told, _ = till("deploy", STACK, version)
     finally:
