@@ -25,7 +25,7 @@ CONNECT_TIMEOUT_S = 10
 UNREACHED = 255
 PREFIX = "till-run-"
 # A workplace is locked right after it was made, so a young one without a lock is not yet a left one.
-SWEEP_AFTER_S = 60
+SWEEP_AFTER_S = 5
 # What programs on the controller need from our own environment, and nothing else.
 ALLOWED_ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SSH_AUTH_SOCK", "TERM", "TMPDIR", "TZ", "USER")
 
