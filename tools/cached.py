@@ -27,17 +27,30 @@ def locked(name: str) -> Iterator[None]:
 
 @contextmanager
 def new_entry(entry: Path) -> Iterator[Path]:
-    """A path beside `entry` to build at; moved onto it when the block ends well, removed otherwise."""
-    entry.parent.mkdir(parents=True, exist_ok=True)
-    workplace = Path(tempfile.mkdtemp(prefix=f".{entry.name}.", dir=entry.parent))
-    try:
-        made = workplace / entry.name
+    """A path beside `entry` to build at; moved onto it when the block ends well, removed otherwise.
+
+    Callers hold a lock: what a killed build of the same entry left is removed first.
+    """
+    with workplace(entry) as folder:
+        made = folder / entry.name
         yield made
         if entry.is_dir():
-            entry.rename(workplace / "replaced")
+            entry.rename(folder / "replaced")
         made.replace(entry)
+
+
+@contextmanager
+def workplace(entry: Path) -> Iterator[Path]:
+    """An empty folder beside `entry` for the block; callers hold a lock, as for `new_entry`."""
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".{entry.name}.new-"
+    for left in entry.parent.glob(f"{prefix}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=entry.parent))
+    try:
+        yield folder
     finally:
-        shutil.rmtree(workplace, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _records_file() -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -39,8 +39,7 @@ def install_host(log: IO[str]) -> str:
     with cached.locked("host-image"):
         if _exists(image):
             return image
-        with tempfile.TemporaryDirectory(prefix="till-host-") as folder:
-            context = Path(folder)
+        with cached.workplace(paths.cache() / "host-image") as context:
             base = _base(context, log)
             shutil.copy(FILES / "ssh-host-keys.service", context)
             _build(image, "host.Dockerfile", context, {"BASE": base}, log)
@@ -54,8 +53,7 @@ def install_lab(log: IO[str]) -> str:
     image = lab_image()
     with cached.locked("lab-image"):
         if not _exists(image):
-            with tempfile.TemporaryDirectory(prefix=".lab-image.", dir=paths.cache()) as folder:
-                context = Path(folder)
+            with cached.workplace(paths.cache() / "lab-image") as context:
                 _opt(context / "opt", log)
                 _wheels(context / "wheels", log)
                 shutil.copy(FILES / "install-packages", context)
@@ -81,11 +79,24 @@ def _base(folder: Path, log: IO[str]) -> str:
     if found := apt_sources.sources():
         (folder / "sources.list").write_text(found)
         command.append(str(folder / "sources.list"))
-    run(as_root(command), log, timeout_s=timeout_s("build"), next_command="apt-get update")
+    chroot = folder / "chroot"
+    chroot.mkdir()
+    run(as_root(in_private_mounts(chroot, command)), log, timeout_s=timeout_s("build"), next_command="apt-get update")
+    chroot.rmdir()
     base = f"till-debian:{_digest(root.name.encode(), host_image().encode())}"
     run(["docker", "import", root, base], log, timeout_s=timeout_s("build"))
     root.unlink()
     return base
+
+
+def in_private_mounts(scratch: Path, command: Sequence[str]) -> list[str]:
+    """The command in a mount namespace of its own, with `scratch`, in memory, as its TMPDIR.
+
+    mmdebstrap mounts /dev, /proc and /sys of this machine into the tree that it makes. Here they, and the tree, are
+    gone with the process, however it ends; left behind, a removal of the tree would walk into this machine's /dev.
+    """
+    start = 'mount -t tmpfs -o mode=755 till "$1"; export TMPDIR="$1"; shift; exec "$@"'
+    return ["unshare", "--mount", "--", "sh", "-ec", start, "sh", str(scratch), *command]
 
 
 def _opt(folder: Path, log: IO[str]) -> None:
