@@ -9,6 +9,7 @@ import pytest
 
 from tools import docker_engine, machine, paths
 from tools.failure import StepFailed
+from tools.pins import pins
 
 
 def test_dockerd_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -34,3 +35,11 @@ def test_missing_programs_become_packages(monkeypatch: pytest.MonkeyPatch, tmp_p
     (tmp_path / "git").touch(mode=0o755)
     monkeypatch.setattr(machine, "SEARCH_PATH", str(tmp_path))
     assert machine.missing({"git": "git", "zstd": "zstd", "/no/such/font": "fonts-x"}) == ["fonts-x", "zstd"]
+
+
+def test_a_client_without_its_engine_gets_the_engines_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for program in pins()["debian"]["programs"]:
+        if program != "dockerd":
+            (tmp_path / program).touch(mode=0o755)
+    monkeypatch.setattr(machine, "SEARCH_PATH", str(tmp_path))
+    assert machine.missing(pins()["debian"]["programs"]) == ["docker.io"]
