@@ -26,8 +26,10 @@ def closing(
     table.add_row("times", "\n".join(f"{name:<10} {seconds:7.1f} s" for name, seconds in phases.items()))
     table.add_row("total", f"{sum(phases.values()):.1f} s")
     console.print(table)
+    # A command that is cut by a narrow terminal's edge can't be copied.
     console.print(
-        "Open it in a browser on this machine (names and certificate of the lab, nothing of yours is changed):"
+        "Open it in a browser on this machine (names and certificate of the lab, nothing of yours is changed):",
+        soft_wrap=True,
     )
     console.print(f"  .venv/bin/till browse {stack}", markup=False)
     console.print("Next:")
@@ -42,6 +44,7 @@ def closing(
         console.print(
             f"  .venv/bin/{command:<55} {purpose}" if command.startswith("till") else f"  {command:<65} {purpose}",
             markup=False,
+            soft_wrap=True,
         )
 
 
