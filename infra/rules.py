@@ -118,7 +118,7 @@ def _hosts(stack: str, settings: Settings) -> Iterator[Problem]:
             yield Problem(f"{place}.roles", [str(role) for role in foreign], "these belong to till:outside only", edit)
         if len(set(host.roles)) != len(host.roles):
             yield Problem(f"{place}.roles", [str(role) for role in host.roles], "a role stands there twice", edit)
-    for role in (Role.EDGE, Role.APP, Role.DATABASE, Role.NAMESERVER):
+    for role in (Role.EDGE, Role.APP, Role.DATABASE, Role.NAMESERVER, Role.BACKUP_REPOSITORY):
         if not any(role in host.roles for host in settings.hosts):
             yield Problem("hosts", None, f"no host has the role {role}", edit)
     members = [host.name for host in settings.hosts if Role.ETCD in host.roles]
