@@ -3,42 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from infra.contract import Contract
-from till import artefacts, deploy, journal, lock, play, redact, release, smoke, stack, status, verify
-from till.errors import Refused, TillError
+from till import artefacts, deploy, play, redact, release, smoke, stack, status, verify
+from till.change import change
+from till.errors import Refused
 from till.outcome import PlayResult
-from till.paths import CHECKOUT, STATE, journal_file, lock_file
+from till.paths import CHECKOUT, STATE
 from till.progress import Progress
 from till.workplace import opened
 
 FIRST_RELEASE = "v1.0.0-paypal"
-# Of what was measured until a failure, what a journal entry keeps.
-KEPT_FACTS = ("changed", "failed", "unreachable", "old_version", "new_version", "verdict", "switch_s")
 STOREFRONT = CHECKOUT / "services" / "storefront"
-
-
-@contextmanager
-def _change(
-    name: str, verb: str, progress: Progress, redactor: redact.Redactor | None = None
-) -> Iterator[dict[str, Any]]:
-    """Hold the stack's lock and write one journal entry, however the block ends. The block fills in the facts."""
-    facts: dict[str, Any] = {}
-    with lock.held(lock_file(name), verb):
-        try:
-            yield facts
-        except BaseException as reason:
-            told = f"{type(reason).__name__}: {reason}"
-            if isinstance(reason, TillError):
-                facts |= {name: value for name, value in reason.facts.items() if name in KEPT_FACTS}
-            facts["reason"] = redactor.scrub(told) if redactor else told.splitlines()[0]
-            journal.append(journal_file(name), verb, False, facts)
-            raise
-        journal.append(journal_file(name), verb, True, facts)
 
 
 def provision(name: str, progress: Progress, check: bool = False, diff: bool = False, tags: str = "") -> dict[str, Any]:
@@ -48,7 +26,7 @@ def provision(name: str, progress: Progress, check: bool = False, diff: bool = F
         if check:
             checked = play.run(workplace, "provision.yml", progress, check=True, diff=diff, tags=tags)
             return _provisioned(checked, contract)
-        with _change(name, "provision", progress, redact.of(contract)) as facts:
+        with change(name, "provision", progress, redact.of(contract)) as facts:
             result = play.run(workplace, "provision.yml", progress, diff=diff, tags=tags)
             facts["changed"] = sum(result.changed.values())
             return _provisioned(result, contract)
@@ -64,7 +42,7 @@ def build_release(name: str, version: str, source: Path, progress: Progress) -> 
     stack.known(name)
     if release.is_built(name, version):
         return release.build(name, version, source, progress).model_dump()
-    with _change(name, "release build", progress) as facts:
+    with change(name, "release build", progress) as facts:
         manifest = release.build(name, version, source, progress)
         facts |= {"version": version, "sha256": manifest.sha256, "source_sha256": manifest.source_sha256}
     return manifest.model_dump()
@@ -79,7 +57,7 @@ def deploy_release(
     with opened(contract, artefacts.variables()) as workplace:
         if check:
             return vars(deploy.run(workplace, version, progress, check=True, diff=diff))
-        with _change(name, "deploy", progress, redact.of(contract)) as facts:
+        with change(name, "deploy", progress, redact.of(contract)) as facts:
             facts["new_version"] = version
             outcome = deploy.run(workplace, version, progress, diff=diff)
             facts |= {"old_version": outcome.old_version, "switch_s": outcome.switch_s, "changed": outcome.changed}
@@ -105,7 +83,7 @@ def state(name: str) -> dict[str, Any]:
 
 def up(name: str, progress: Progress, version: str = FIRST_RELEASE) -> tuple[Contract, dict[str, Any]]:
     """From nothing to a paid order. A run that was interrupted is finished by the next one."""
-    with progress.phase("pulumi"), _change(name, "pulumi up", progress):
+    with progress.phase("pulumi"), change(name, "pulumi up", progress):
         stack.up(stack.known(name), progress.say)
     with progress.phase("provision"):
         converged = provision(name, progress)
@@ -136,7 +114,7 @@ def down(name: str, progress: Progress, confirmation: str = "") -> dict[str, Any
     stack.known(name)
     if name != "lab" and confirmation != name:
         raise Refused(f"down removes stack {name} for good", f"till down {name} --confirm {name}")
-    with progress.phase("pulumi destroy"), _change(name, "down", progress):
+    with progress.phase("pulumi destroy"), change(name, "down", progress):
         stack.destroy(name, progress.say)
     shutil.rmtree(STATE / "releases" / name, ignore_errors=True)
     if name == "lab":

@@ -41,7 +41,7 @@ def policy() -> dict[str, Any]:
 
 
 def leader(rules: dict[str, Any]) -> dict[str, Any] | None:
-    """The leading database by Patroni's own word: name, clock_offset_s (this host's clock less its); None: no leader."""
+    """The leading database by Patroni's own word: name, clock_offset_s (our clock less its); None: nobody leads."""
     trust = ssl.create_default_context(cafile="/etc/till/pki/ca.pem")
     for member in rules["databases"]:
         asked = time.time()

@@ -85,7 +85,7 @@ def facts(found: dict[str, Any], now: float) -> dict[str, Any]:
 
 
 def faults(known: dict[str, Any], policy: dict[str, Any]) -> list[str]:
-    """Sentences for what is not as policy wants it. `known`: `facts` with free_ratio, clock_offset_s and gaps besides."""
+    """Sentences for what is not as policy wants it; `known` are `facts` with free_ratio, clock_offset_s and gaps."""
     wrong = []
     if known["status"] != "ok":
         wrong.append(f"the repository says: {known['status']}")

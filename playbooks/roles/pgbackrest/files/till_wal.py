@@ -69,7 +69,7 @@ def gaps(there: Iterable[Segment], histories: Mapping[int, Mapping[int, int]]) -
     """What is missing on the road to the newest segment, oldest first.
 
     The road is that of the newest timeline: each ancestor up to the segment where its child left it, as the child's
-    history (`histories`: timeline -> switches) tells. What lies before the oldest segment has expired, not gone missing.
+    history (`histories`: timeline -> switches) tells. What lies before the oldest segment has expired.
     """
     by_timeline: dict[int, set[int]] = {}
     for one in there:

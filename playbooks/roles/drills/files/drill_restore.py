@@ -1,0 +1,220 @@
+#!/usr/bin/python3
+"""A restore drill: the newest backup and its WAL into a database beside the running one, compared with its source.
+
+    drill-restore run       the drill; what it measured goes to DRILLS/restore-<time>.json and to metrics
+    drill-restore clean     remove what a drill that was cut off left
+
+A marked moment makes the comparison exact: with writers held off for an instant, a restore point is written and a
+snapshot is taken; the snapshot is read at leisure while the shop goes on, and the restore goes to that point.
+
+Exit codes: 0 proven, 1 not (said on stderr and in the result).
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import till_backup_plan as plan
+import till_directus
+import till_metrics
+import till_source
+import till_wal
+from till_pgbackrest import Fault, info, settings
+from till_scratch import Scratch, fingerprint, tree_bytes, write_rate
+
+POLICY = Path("/etc/till/drills.json")
+DRILLS = Path("/var/lib/till/drills")
+STATUS = Path("/run/till-drill-restore.json")
+LOCK = Path("/run/till-drill-restore.lock")
+SPACE_FACTOR = 1.3
+
+
+class Drill:
+    """One drill: its clock, its phases and its result."""
+
+    def __init__(self, rules: dict[str, Any]) -> None:
+        self.rules = rules
+        self.began = time.time()
+        self.name = f"restore-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        self.scratch = Scratch(Path(rules["folder"]), rules["bin_dir"], rules["port"])
+        self.result: dict[str, Any] = {
+            "drill": "restore",
+            "name": self.name,
+            "at": self.began,
+            "ok": False,
+            "phases": [],
+        }
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Note a phase's start and length, also when it fails; the status file tells who looks."""
+        start_s = round(time.time() - self.began, 2)
+        till_metrics.replace(STATUS, json.dumps({"name": self.name, "phase": name, "since_s": start_s}), 0o644)
+        print(f"{start_s:7.1f} s  {name}", flush=True)
+        try:
+            yield
+        finally:
+            ended_s = round(time.time() - self.began, 2)
+            self.result["phases"].append({"name": name, "start_s": start_s, "duration_s": round(ended_s - start_s, 2)})
+
+    def run(self) -> None:
+        """Every step; raises Fault at the first that does not hold."""
+        rules, result = self.rules, self.result
+        with self.phase("mark the source"):
+            before = info(rules["stanza"])
+            label = plan.set_for(before, None)
+            if label is None:
+                raise Fault("there is no backup to restore: till backup now")
+            backup = next(one for one in plan.usable(before) if one["label"] == label)
+            self.room_for(backup["info"]["size"])
+            source = till_source.mark(rules, self.name)
+            result |= {
+                "source": source.host,
+                "backup": label,
+                "backup_age_s": round(self.began - backup["timestamp"]["stop"], 1),
+            }
+        with source:
+            with self.phase("wait for the mark in the repository"):
+                result["rpo_s"] = self.until_archived(source)
+            with self.phase("read the source"):
+                expected = {database: source.fingerprint(database) for database in source.databases}
+        with self.phase("measure the disk"):
+            self.scratch.prepare()
+            result["disk_bytes_per_s"] = round(write_rate(self.scratch.folder, rules["disk_probe_mb"]))
+        decided = time.time()
+        with self.phase("fetch the backup"):
+            fetching = time.time()
+            target = ["--type=name", f"--target={self.name}", "--target-action=promote", "--archive-mode=off"]
+            self.scratch.fetch(rules["stanza"], label, target, rules["processes"], rules["restore_timeout_s"])
+            fetched_s = time.time() - fetching
+            result["restore_bytes"] = tree_bytes(self.scratch.data)
+            result["restore_bytes_per_s"] = round(result["restore_bytes"] / fetched_s)
+        with self.phase("replay the WAL"):
+            road = "host directus directus 127.0.0.1/32 scram-sha-256" if rules["directus"] else ""
+            self.scratch.start("off", road, "127.0.0.1" if rules["directus"] else "")
+            self.scratch.until_recovered(rules["replay_timeout_s"])
+        with self.phase("compare with the source"):
+            self.compare(expected)
+        with self.phase("check the structure"):
+            self.scratch.check_structure(sorted(expected), rules["check_timeout_s"])
+        result["rto_s"] = round(time.time() - decided, 2)
+        if rules["directus"]:
+            with self.phase("serve orders by a Directus of the drill's own"):
+                result["directus"] = till_directus.serves(rules, expected)
+
+    def room_for(self, database_bytes: int) -> None:
+        self.scratch.folder.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.scratch.folder.parent).free
+        needed = int(database_bytes * SPACE_FACTOR) + (self.rules["disk_probe_mb"] << 20)
+        if free < needed:
+            raise Fault(f"{self.scratch.folder.parent} has {free >> 20} MB free, the drill needs {needed >> 20} MB")
+
+    def until_archived(self, source: till_source.Source) -> float:
+        """Seconds from the mark until its segment is in the repository: what would be lost if every copy went now."""
+        rules = self.rules
+        deadline = time.time() + rules["archive_deadline_s"]
+        wanted = till_wal.parse(source.segment, source.segment_bytes)
+        while True:
+            archive = info(rules["stanza"])["archive"]
+            newest = till_wal.parse(archive[-1]["max"] or "", source.segment_bytes) if archive else None
+            if newest and wanted and newest >= wanted:
+                return round(time.time() - source.marked_at, 2)
+            if time.time() > deadline:
+                there = archive[-1]["max"] if archive else "nothing"
+                raise Fault(
+                    f"WAL {source.segment} is not in the repository {rules['archive_deadline_s']} s after the mark"
+                    f" (newest there: {there}): the archiver of {source.host} is stuck"
+                )
+            time.sleep(0.25)
+
+    def compare(self, expected: dict[str, dict[str, list[str]]]) -> None:
+        """Every table of every database, row by row through its hash; Fault names the tables that differ."""
+        differing, tables, rows = [], 0, 0
+        for database, wanted in expected.items():
+            with till_source.connection(
+                host=str(self.scratch.socket), port=self.rules["port"], dbname=database
+            ) as cursor:
+                found = fingerprint(cursor)
+            differing += [
+                f"{database}: {name}"
+                for name in sorted(wanted.keys() | found.keys())
+                if wanted.get(name) != found.get(name)
+            ]
+            tables += len(found)
+            rows += sum(int(values[0]) for values in found.values())
+        self.result |= {"verified_tables": tables, "verified_rows": rows}
+        if differing:
+            raise Fault(f"the restored database differs from its source at the mark in {', '.join(differing)}")
+        if not rows:
+            raise Fault("the restored database holds no rows: nothing was proven")
+
+
+def finish(drill: Drill) -> None:
+    """Keep the result, and tell metrics of it."""
+    result = drill.result
+    result["duration_s"] = round(time.time() - drill.began, 2)
+    DRILLS.mkdir(parents=True, exist_ok=True)
+    till_metrics.replace(DRILLS / f"{drill.name}.json", json.dumps(result, indent=1) + "\n", 0o644)
+    results = sorted(DRILLS.glob("restore-*.json"))
+    for old in results[: -drill.rules["results_kept"]]:
+        old.unlink()
+    succeeded = [one for one in (json.loads(path.read_text()) for path in results if path.exists()) if one["ok"]]
+    label = {"drill": "restore"}
+    metrics: list[till_metrics.Metric] = [
+        ("till_drill_last_run_timestamp_seconds", label, drill.began),
+        ("till_drill_last_ok", label, result["ok"]),
+    ]
+    metrics += [("till_drill_last_success_timestamp_seconds", label, one["at"]) for one in succeeded[-1:]]
+    metrics += [
+        (f"till_drill_{key.removesuffix('_s')}_seconds", label, result[key])
+        for key in ("rpo_s", "rto_s")
+        if key in result
+    ]
+    till_metrics.write("till-drill-restore.prom", metrics)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=("run", "clean"))
+    command = parser.parse_args().command
+    rules = {**settings(), **json.loads(POLICY.read_text())}
+    with LOCK.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("drill-restore: a drill is under way: journalctl -u till-drill-restore -f", file=sys.stderr)
+            return 1
+        Scratch(Path(rules["folder"]), rules["bin_dir"], rules["port"]).remove()
+        STATUS.unlink(missing_ok=True)
+        if command == "clean":
+            return 0
+        drill = Drill(rules)
+        try:
+            drill.run()
+            drill.result["ok"] = True
+        except Fault as reason:
+            drill.result["reason"] = str(reason)
+            print(f"drill-restore: {reason}", file=sys.stderr)
+        except Exception as reason:
+            drill.result["reason"] = f"{type(reason).__name__}: {reason}".splitlines()[0]
+            raise
+        finally:
+            with drill.phase("clean up"):
+                drill.scratch.remove()
+            finish(drill)
+            STATUS.unlink(missing_ok=True)
+    return 0 if drill.result["ok"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

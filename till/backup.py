@@ -1,0 +1,56 @@
+"""Backups of a stack: made, listed and read through, on the host that holds the repository."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from infra.contract import Role
+from till import host_program
+from till.errors import GateSaidNo
+from till.progress import Progress
+from till.thresholds import thresholds
+from till.workplace import Workplace
+
+WATCH = "journalctl -u till-backup -n 50"
+
+
+def _repository(workplace: Workplace) -> str:
+    return host_program.host_with(workplace.contract, Role.BACKUP_REPOSITORY).name
+
+
+def now(workplace: Workplace, kind: str, progress: Progress) -> dict[str, Any]:
+    """Make the backup that is due, or one of a type (full, diff, incr). Returns type, label, bytes and seconds."""
+    host = _repository(workplace)
+    progress.say(f"{host} makes a backup")
+    made: dict[str, Any] = host_program.ask_detached(
+        workplace, host, "till-backup-now", "backup", "now", *(["--type", kind] if kind else []),
+        timeout_s=thresholds()["backup"]["deadline_s"], next_command=f"ssh {host} {WATCH}",
+    )  # fmt: skip
+    return made
+
+
+def facts(workplace: Workplace) -> dict[str, Any]:
+    """What the repository holds, and `faults`: sentences for what is not as policy wants it."""
+    found: dict[str, Any] = host_program.ask(
+        workplace, _repository(workplace), "backup", "facts",
+        timeout_s=thresholds()["backup"]["facts_deadline_s"], next_command=f"till status {workplace.contract.stack}",
+    )  # fmt: skip
+    return found
+
+
+def verify(workplace: Workplace, progress: Progress) -> dict[str, Any]:
+    """Read every backup and segment and look for gaps; GateSaidNo when the facts are not as policy wants them."""
+    host, stack = _repository(workplace), workplace.contract.stack
+    progress.say(f"{host} reads the whole repository")
+    read: dict[str, Any] = host_program.ask_detached(
+        workplace, host, "till-backup-verify-now", "backup", "verify",
+        timeout_s=thresholds()["backup"]["deadline_s"], next_command="less docs/runbooks/backup.md",
+    )  # fmt: skip
+    found = facts(workplace)
+    if found["faults"]:
+        raise GateSaidNo(
+            f"the backups of {stack} are not as policy wants them: {'; '.join(found['faults'])}",
+            "docs/runbooks/backup.md",
+            {**read, "faults": found["faults"]},
+        )
+    return {**read, "age_s": found["age_s"], "backups": len(found["backups"]), "faults": []}

@@ -1,0 +1,1 @@
+"""Drills: rehearsals with measured RPO and RTO."""

@@ -1,0 +1,53 @@
+"""Asks a program that a role put on a host; it answers with one JSON object or a sentence on stderr."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+from infra.contract import Contract, Host, Role
+from till.errors import HostUnreachable, TillError, UsageError
+from till.workplace import UNREACHED, Workplace
+
+FOLDER = "/usr/local/lib/till"
+NOT_THERE = 127
+
+
+def host_with(contract: Contract, role: Role) -> Host:
+    """The first host that carries a role; UsageError when none does."""
+    found = next((host for host in contract.hosts if role in host.roles), None)
+    if found is None:
+        raise UsageError(
+            f"stack {contract.stack} has no host with the role {role}",
+            f"edit till:hosts in Pulumi.{contract.stack}.yaml",
+        )
+    return found
+
+
+def ask(workplace: Workplace, host: str, program: str, *arguments: str, timeout_s: int, next_command: str) -> Any:
+    """The program's answer. Raises HostUnreachable, or TillError with the program's own words."""
+    words = [f"{FOLDER}/{program}", *arguments]
+    return answer(workplace, host, shlex.join(words), program, timeout_s, next_command)
+
+
+def ask_detached(
+    workplace: Workplace, host: str, unit: str, program: str, *arguments: str, timeout_s: int, next_command: str
+) -> Any:
+    """The same, as a unit of the host's own: work that a lost connection must not cut off."""
+    run = ["systemd-run", "--quiet", "--wait", "--collect", "--pipe", f"--unit={unit}", "--property=Nice=10"]
+    return answer(
+        workplace, host, shlex.join([*run, f"{FOLDER}/{program}", *arguments]), program, timeout_s, next_command
+    )
+
+
+def answer(workplace: Workplace, host: str, command: str, program: str, timeout_s: int, next_command: str) -> Any:
+    done = workplace.ssh(host, command, timeout_s=timeout_s)
+    said = done.stderr.strip().removeprefix(f"{program}: ")[-1500:]
+    if done.returncode == UNREACHED:
+        raise HostUnreachable(f"host {host} can't be reached by SSH: {said[-600:]}", next_command)
+    if done.returncode == NOT_THERE or "command not found" in said:
+        raise TillError(f"host {host} has no {program}", f"till provision {workplace.contract.stack}")
+    if done.returncode != 0:
+        raise TillError(f"{host}: {said or f'{program} ended with {done.returncode}'}", next_command)
+    return json.loads(done.stdout) if done.stdout.strip() else {}

@@ -1,0 +1,105 @@
+"""The verbs that keep the data and prove it: backup, drill, restore."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from till.verb import Json, Stack, answer, line
+
+backup_app = typer.Typer(no_args_is_help=True, help="Backups of the database: make, list, read through.")
+drill_app = typer.Typer(no_args_is_help=True, help="Drills: recovery rehearsed and measured.")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the command these verbs."""
+    app.add_typer(backup_app, name="backup")
+    app.add_typer(drill_app, name="drill")
+
+
+@backup_app.command("now")
+def backup_now(
+    stack: Stack,
+    kind: Annotated[str, typer.Option("--type", help="full, diff or incr; by default the type that is due")] = "",
+    as_json: Json = False,
+) -> None:
+    """Make a backup now."""
+    from till import recovery_flow
+
+    answer(
+        stack,
+        as_json,
+        lambda progress: recovery_flow.backup_now(stack, kind, progress),
+        line("type", "label", "database_bytes", "repository_bytes"),
+    )
+
+
+@backup_app.command("list")
+def backup_list(stack: Stack, as_json: Json = False) -> None:
+    """The backups there are, the WAL behind them, and what is not as policy wants it."""
+    from till import recovery_flow
+
+    answer(stack, as_json, lambda _progress: recovery_flow.backup_list(stack), _show_backups)
+
+
+@backup_app.command("verify")
+def backup_verify(stack: Stack, as_json: Json = False) -> None:
+    """Read every backup and every segment of WAL, and look for gaps."""
+    from till import recovery_flow
+
+    answer(
+        stack,
+        as_json,
+        lambda progress: recovery_flow.backup_verify(stack, progress),
+        line("verified_backups", "verify_s", "faults"),
+    )
+
+
+@drill_app.command("restore")
+def drill_restore(stack: Stack, as_json: Json = False) -> None:
+    """Restore the newest backup beside the running database, compare row by row, measure, clean up."""
+    from till import recovery_flow
+
+    shown = ("rpo_s", "rto_s", "verified_tables", "verified_rows", "restore_bytes_per_s", "disk_bytes_per_s", "report")
+    answer(stack, as_json, lambda progress: recovery_flow.drill_restore(stack, progress), line(*shown))
+
+
+@drill_app.command("list")
+def drill_list(stack: Stack, as_json: Json = False) -> None:
+    """The drills that were held, by hand or by timer."""
+    from till import recovery_flow
+
+    answer(stack, as_json, lambda _progress: recovery_flow.drill_list(stack), _show_drills)
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _show_backups(found: dict[str, Any]) -> None:
+    console, table = Console(), Table(title="Backups", title_justify="left")
+    for column in ("label", "type", "ended", "repository", "database MB", "stored MB"):
+        table.add_column(column, justify="right" if "MB" in column else "left", no_wrap=True)
+    for one in found["backups"]:
+        sizes = (f"{one['database_bytes'] / 1e6:.1f}", f"{one['repository_bytes'] / 1e6:.1f}")
+        table.add_row(one["label"], one["type"], _time(one["stop"]), str(one["repository"]), *sizes)
+    console.print(table)
+    console.print(f"WAL {found['wal_min'] or 'none'} to {found['wal_max'] or 'none'}", soft_wrap=True)
+    for fault in found["faults"]:
+        console.print(f"fault: {fault}", style="red", markup=False, soft_wrap=True)
+
+
+def _show_drills(found: dict[str, Any]) -> None:
+    console, table = Console(), Table(title="Restore drills", title_justify="left")
+    for column in ("held", "proven", "RPO s", "RTO s", "rows", "reason"):
+        table.add_column(column, overflow="fold")
+    for one in found["drills"]:
+        numbers = (str(one.get(key, "-")) for key in ("rpo_s", "rto_s", "verified_rows"))
+        table.add_row(_time(one["at"]), "yes" if one["ok"] else "no", *numbers, str(one.get("reason", "")))
+    console.print(table)
+    for path in found["reports"]:
+        console.print(path, soft_wrap=True, markup=False)

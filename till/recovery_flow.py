@@ -1,0 +1,75 @@
+"""Contents page of the verbs that keep the data and prove it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from till import backup, journal, redact, stack
+from till.change import change
+from till.drills import restore as restore_drill
+from till.errors import GateSaidNo
+from till.paths import journal_file
+from till.progress import Progress
+from till.workplace import Workplace, opened
+
+# Of a drill, what a journal entry keeps.
+DRILL_FACTS = (
+    "name", "drill", "rpo_s", "rto_s", "restore_bytes_per_s", "disk_bytes_per_s", "verified_tables", "verified_rows",
+    "backup", "reason",
+)  # fmt: skip
+
+
+def backup_now(name: str, kind: str, progress: Progress) -> dict[str, Any]:
+    """Make a backup: the type that is due, or the one asked for."""
+    contract = stack.contract(name)
+    with opened(contract) as workplace, change(name, "backup now", progress, redact.of(contract)) as facts:
+        made = backup.now(workplace, kind, progress)
+        facts |= made
+    return made
+
+
+def backup_list(name: str) -> dict[str, Any]:
+    """What the repository holds, and what is not as policy wants it."""
+    with opened(stack.contract(name)) as workplace:
+        return backup.facts(workplace)
+
+
+def backup_verify(name: str, progress: Progress) -> dict[str, Any]:
+    """Read the whole repository."""
+    with opened(stack.contract(name)) as workplace:
+        return backup.verify(workplace, progress)
+
+
+def drill_restore(name: str, progress: Progress) -> dict[str, Any]:
+    """Restore the newest backup beside the running database, compare, measure, clean up, report."""
+    with opened(stack.contract(name)) as workplace:
+        try:
+            result = restore_drill.run(workplace, progress)
+        except GateSaidNo:
+            _note_drills(name, workplace)
+            raise
+        _note_drills(name, workplace)
+    return result
+
+
+def drill_list(name: str) -> dict[str, Any]:
+    """Every drill that the stack's host remembers; those of its timers reach journal and reports by this."""
+    with opened(stack.contract(name)) as workplace:
+        _note_drills(name, workplace)
+        results = restore_drill.results(workplace)
+    return {"drills": results, "reports": [str(path) for path in restore_drill.reports(name)]}
+
+
+def _note_drills(name: str, workplace: Workplace) -> None:
+    """One journal entry and one report for each drill that has none yet."""
+    path = journal_file(name)
+    noted = {entry.get("name") for entry in journal.read(path) if entry["verb"] == "drill restore"}
+    for result in restore_drill.results(workplace):
+        if result["name"] in noted:
+            continue
+        try:
+            judged = restore_drill.judged(name, result)
+        except GateSaidNo as reason:
+            judged = reason.facts
+        facts = {key: judged[key] for key in DRILL_FACTS if key in judged}
+        journal.append(path, "drill restore", bool(judged["ok"]), {**facts, "held_at": judged["at"]})
