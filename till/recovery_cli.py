@@ -19,6 +19,7 @@ def add_to(app: typer.Typer) -> None:
     """Give the command these verbs."""
     app.add_typer(backup_app, name="backup")
     app.add_typer(drill_app, name="drill")
+    app.command()(restore)
 
 
 @backup_app.command("now")
@@ -74,6 +75,27 @@ def drill_list(stack: Stack, as_json: Json = False) -> None:
     from till import recovery_flow
 
     answer(stack, as_json, lambda _progress: recovery_flow.drill_list(stack), _show_drills)
+
+
+def restore(
+    stack: Stack,
+    to: Annotated[
+        str, typer.Option("--to", help="latest, or a time like 2026-01-31T13:05:00+04:00 (UTC without zone)")
+    ],
+    host: Annotated[str, typer.Option(help="where to restore; by default where the database leads")] = "",
+    confirm: Annotated[str, typer.Option(help="the stack's name, typed, where a live database is replaced")] = "",
+    as_json: Json = False,
+) -> None:
+    """Restore the database: beside the old one, proven, then in its place; run again, it goes on."""
+    from till import recovery_flow
+
+    shown = ("host", "label", "recovered_to", "verified_rows", "rto_s")
+    answer(
+        stack,
+        as_json,
+        lambda progress: recovery_flow.restore_database(stack, to, host, confirm, progress),
+        line(*shown),
+    )
 
 
 def _time(seconds: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from till import backup, journal, redact, stack
+from till import backup, journal, redact, restore, stack
 from till.change import change
 from till.drills import restore as restore_drill
 from till.errors import GateSaidNo
@@ -73,3 +73,16 @@ def _note_drills(name: str, workplace: Workplace) -> None:
             judged = reason.facts
         facts = {key: judged[key] for key in DRILL_FACTS if key in judged}
         journal.append(path, "drill restore", bool(judged["ok"]), {**facts, "held_at": judged["at"]})
+
+
+def restore_database(name: str, to: str, host: str, confirmation: str, progress: Progress) -> dict[str, Any]:
+    """Put a restored database in the place of the running one; nothing is replaced before it was proven."""
+    contract = stack.contract(name)
+    leads = restore.leader(contract)
+    chosen = restore.target_host(contract, host, leads)
+    restore.refuse_unconfirmed(contract, to, leads, confirmation)
+    with opened(contract) as workplace, change(name, "restore", progress, redact.of(contract)) as facts:
+        facts |= {"to": to, "host": chosen}
+        result = restore.run(workplace, to, chosen, leads, progress)
+        facts |= {key: value for key, value in result.items() if key != "order"}
+    return result

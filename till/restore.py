@@ -1,0 +1,82 @@
+"""Restore a stack's database: to the newest transaction or to a moment, beside the old one, proven before it counts."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from infra.contract import Contract, Host, Role
+from till import host_program, play, probe, smoke
+from till.errors import Refused, TillError, UsageError
+from till.progress import Progress
+from till.thresholds import thresholds
+from till.workplace import Workplace
+
+PRIMARY = "https://{address}:8008/primary"
+# What the host's own state of a restore is worth to whoever asked for it.
+TOLD = (
+    "to", "label", "recovered_to", "timeline", "restore_bytes", "fetch_s", "prove_s", "verified_tables", "verified_rows",
+)  # fmt: skip
+
+
+def leader(contract: Contract) -> str:
+    """The host whose database leads; "" when none does."""
+    import httpx
+
+    def leads(host: Host) -> bool:
+        try:
+            with httpx.Client(verify=probe.internal_trust(contract), timeout=3, trust_env=False) as client:
+                return client.get(PRIMARY.format(address=host.address)).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    found = probe.at_once(leads, [host for host in contract.hosts if Role.DATABASE in host.roles])
+    return next((name for name, answer in found.items() if answer), "")
+
+
+def target_host(contract: Contract, asked: str, leads: str) -> str:
+    """The host to restore on: the one asked for, else the leader's, else the first with a database. Pure."""
+    able = [host.name for host in contract.hosts if Role.DATABASE in host.roles]
+    if asked and asked not in able:
+        raise UsageError(f"host {asked!r} has no database in stack {contract.stack}", f"--host {' or '.join(able)}")
+    return asked or leads or able[0]
+
+
+def refuse_unconfirmed(contract: Contract, to: str, leads: str, confirmation: str) -> None:
+    """Refused unless the stack's name was typed, where a live database would be replaced."""
+    if leads and confirmation != contract.stack:
+        raise Refused(
+            f"the database of {contract.stack} is alive on {leads}; what was written after {to} would be gone",
+            f"till restore {contract.stack} --to {to} --confirm {contract.stack}",
+        )
+
+
+def run(workplace: Workplace, to: str, host: str, leads: str, progress: Progress) -> dict[str, Any]:
+    """Restore; returns what was restored and rto_s, from the first step until something was bought again."""
+    contract, began = workplace.contract, time.monotonic()
+    again = f"till restore {contract.stack} --to '{to}' --host {host} --confirm {contract.stack}"
+    variables = {"restore_host": host, "restore_to": to, "restore_leader": leads}
+    played = play.run(workplace, "restore.yml", progress, variables)
+    played.raise_for_failure(contract, again)
+    state: dict[str, Any] = host_program.ask(
+        workplace, host, "restore", "state", timeout_s=30, next_command=f"till status {contract.stack}"
+    )
+    result = {**{key: state[key] for key in TOLD if key in state}, "host": host, "restored": True}
+    try:
+        result["order"] = smoke.run(contract, progress)
+    except TillError as reason:
+        raise TillError(
+            f"the restored database leads, but nothing can be bought: {reason.message};"
+            f" the replaced one is kept on {host} as {state.get('replaced')}",
+            again,
+            result,
+        ) from None
+    result["rto_s"] = round(time.monotonic() - began, 1)
+    # From here on the road back is a backup of the new timeline.
+    repository = host_program.host_with(contract, Role.BACKUP_REPOSITORY).name
+    result["backup"] = host_program.ask_detached(
+        workplace, repository, "till-backup-now", "backup", "now",
+        timeout_s=thresholds()["backup"]["deadline_s"], next_command=f"till backup now {contract.stack}",
+    )["label"]  # fmt: skip
+    host_program.ask(workplace, host, "restore", "finish", timeout_s=600, next_command=again)
+    return result
