@@ -79,10 +79,11 @@ def restore_database(name: str, to: str, host: str, confirmation: str, progress:
     """Put a restored database in the place of the running one; nothing is replaced before it was proven."""
     contract = stack.contract(name)
     leads = restore.leader(contract)
-    chosen = restore.target_host(contract, host, leads)
     restore.refuse_unconfirmed(contract, to, leads, confirmation)
-    with opened(contract) as workplace, change(name, "restore", progress, redact.of(contract)) as facts:
-        facts |= {"to": to, "host": chosen}
-        result = restore.run(workplace, to, chosen, leads, progress)
-        facts |= {key: value for key, value in result.items() if key != "order"}
+    with opened(contract) as workplace:
+        chosen = restore.target_host(contract, host, leads, restore.unfinished(workplace))
+        with change(name, "restore", progress, redact.of(contract)) as facts:
+            facts |= {"to": to, "host": chosen}
+            result = restore.run(workplace, to, chosen, leads, progress)
+            facts |= {key: value for key, value in result.items() if key != "order"}
     return result

@@ -15,7 +15,8 @@ from till.workplace import Workplace
 PRIMARY = "https://{address}:8008/primary"
 # What the host's own state of a restore is worth to whoever asked for it.
 TOLD = (
-    "to", "label", "recovered_to", "timeline", "restore_bytes", "fetch_s", "prove_s", "verified_tables", "verified_rows",
+    "to", "label", "recovered_to", "timeline", "restore_bytes", "fetch_s", "prove_s", "verified_tables",
+    "verified_rows",
 )  # fmt: skip
 
 
@@ -34,12 +35,34 @@ def leader(contract: Contract) -> str:
     return next((name for name, answer in found.items() if answer), "")
 
 
-def target_host(contract: Contract, asked: str, leads: str) -> str:
-    """The host to restore on: the one asked for, else the leader's, else the first with a database. Pure."""
+def unfinished(workplace: Workplace) -> dict[str, dict[str, Any]]:
+    """The restores that were begun and not ended, by host; a host that is gone has none to go on with."""
+
+    def state(host: Host) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = host_program.ask(
+                workplace, host.name, "restore", "state", timeout_s=30, next_command="till status"
+            )
+        except TillError:
+            return {}
+        return found
+
+    asked = [host for host in workplace.contract.hosts if Role.DATABASE in host.roles]
+    return {name: found for name, found in probe.at_once(state, asked).items() if found}
+
+
+def target_host(contract: Contract, asked: str, leads: str, begun: dict[str, dict[str, Any]]) -> str:
+    """The host to restore on: where one was begun, else the one asked for, else the leader's, else the first. Pure."""
     able = [host.name for host in contract.hosts if Role.DATABASE in host.roles]
     if asked and asked not in able:
         raise UsageError(f"host {asked!r} has no database in stack {contract.stack}", f"--host {' or '.join(able)}")
-    return asked or leads or able[0]
+    other = next((name for name in begun if name != (asked or name)), "")
+    if other:
+        raise Refused(
+            f"a restore to {begun[other]['to']} is unfinished on {other} ({begun[other]['phase']})",
+            f"till restore {contract.stack} --to '{begun[other]['to']}' --host {other} --confirm {contract.stack}",
+        )
+    return next(iter(begun), "") or asked or leads or able[0]
 
 
 def refuse_unconfirmed(contract: Contract, to: str, leads: str, confirmation: str) -> None:

@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
+import subprocess
+
 from tests.conftest import STACK, till
 
 # A user pays once a second at most; a new user each time keeps tests apart from the limit.
 PAYMENT_INTERVAL_S = 1.1
 
-__all__ = ["PAYMENT_INTERVAL_S", "STACK", "till"]
+__all__ = ["PAYMENT_INTERVAL_S", "STACK", "container", "inside", "till"]
+
+
+def container(host: str) -> str:
+    """The lab's container of a host, by the labels that Pulumi's provider gave it."""
+    from infra.lab import identity
+
+    labels = [f"label={identity.LABEL_LAB}={identity.lab_id(STACK)}", f"label={identity.LABEL_STACK}={STACK}"]
+    shown = subprocess.run(
+        ["docker", "ps", "--format", "{{.Names}}", *(part for label in labels for part in ("--filter", label))],
+        capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    return next(name for name in shown if name.endswith(f"-{host}"))
+
+
+def inside(host: str, command: str) -> str:
+    return subprocess.run(
+        ["docker", "exec", container(host), "sh", "-c", command], capture_output=True, text=True, check=True
+    ).stdout

@@ -16,30 +16,12 @@ import httpx
 import pytest
 
 from infra.contract import Contract
-from tests.fleet.conftest import PAYMENT_INTERVAL_S, STACK, till
+from tests.fleet.conftest import PAYMENT_INTERVAL_S, STACK, container, inside, till
 from till import probe, smoke
 from till.paths import CHECKOUT, STATE, VENV_BIN, lock_file
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(900)]
 SIMULATOR_PORT = 8443
-
-
-def container(host: str) -> str:
-    """The lab's container of a host, by the labels that Pulumi's provider gave it."""
-    from infra.lab import identity
-
-    labels = [f"label={identity.LABEL_LAB}={identity.lab_id(STACK)}", f"label={identity.LABEL_STACK}={STACK}"]
-    shown = subprocess.run(
-        ["docker", "ps", "--format", "{{.Names}}", *(part for label in labels for part in ("--filter", label))],
-        capture_output=True, text=True, check=True,
-    ).stdout.split()  # fmt: skip
-    return next(name for name in shown if name.endswith(f"-{host}"))
-
-
-def inside(host: str, command: str) -> str:
-    return subprocess.run(
-        ["docker", "exec", container(host), "sh", "-c", command], capture_output=True, text=True, check=True
-    ).stdout
 
 
 @pytest.fixture(scope="module")

@@ -25,8 +25,7 @@ from typing import Any
 
 import till_backup_plan as plan
 import till_metrics
-import till_wal
-from till_pgbackrest import Fault, archive_files, info, pgbackrest, settings
+from till_pgbackrest import Fault, archive_gaps, info, pgbackrest, settings
 
 REPOSITORY = Path("/var/lib/pgbackrest")
 POLICY = Path("/etc/till/backup-repository.json")
@@ -66,29 +65,9 @@ def known(rules: dict[str, Any]) -> dict[str, Any]:
         "free_ratio": round(disk.f_bavail / disk.f_blocks, 4),
         "leader": leads and leads["name"],
         "clock_offset_s": leads and leads["clock_offset_s"],
-        "gaps": gaps(rules, found),
+        "gaps": archive_gaps(rules["stanza"], found, rules["segment_mb"] << 20),
     }
     return {**facts, "faults": plan.faults(facts, rules)}
-
-
-def gaps(rules: dict[str, Any], found: dict[str, Any]) -> list[str]:
-    """The holes in the archive as "first to last", or "name" for one segment; expired WAL is none."""
-    archives = found.get("archive") or []
-    if not archives:
-        return []
-    segment_bytes, archive_id = rules["segment_mb"] << 20, archives[-1]["id"]
-    files = archive_files(rules["stanza"], archive_id)
-    there = till_wal.archived(files, segment_bytes)
-    newest = max((one.timeline for one in there), default=1)
-    histories = {}
-    if newest > 1:
-        name = f"archive/{rules['stanza']}/{archive_id}/{newest:08X}.history"
-        histories[newest] = till_wal.switches(pgbackrest(rules["stanza"], "repo-get", name), segment_bytes)
-    names = [
-        (till_wal.name(gap.first, segment_bytes), till_wal.name(gap.last, segment_bytes))
-        for gap in till_wal.gaps(there, histories)
-    ]
-    return [first if first == last else f"{first} to {last}" for first, last in names]
 
 
 def now(rules: dict[str, Any], kind: str | None) -> dict[str, Any]:
@@ -142,7 +121,10 @@ def verify(rules: dict[str, Any]) -> dict[str, Any]:
     began = time.time()
     said = pgbackrest(rules["stanza"], "verify", "--output=text", "--verbose", timeout_s=rules["backup_timeout_s"])
     broken = [line.strip() for line in said.splitlines() if is_fault(line)]
-    holes = [f"WAL {gap} is missing" for gap in gaps(rules, info(rules["stanza"]))]
+    holes = [
+        f"WAL {gap} is missing"
+        for gap in archive_gaps(rules["stanza"], info(rules["stanza"]), rules["segment_mb"] << 20)
+    ]
     if broken or holes:
         raise Fault("; ".join([*broken, *holes]))
     return {"verified_backups": len(plan.usable(info(rules["stanza"]))), "verify_s": round(time.time() - began, 1)}

@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import till_wal
+
 SETTINGS = Path("/etc/till/backup.json")
 AS_POSTGRES = ("runuser", "-u", "postgres", "--")
 SAID_LIMIT = 1200
@@ -28,7 +30,7 @@ def settings() -> dict[str, Any]:
 
 def pgbackrest(stanza: str, command: str, *options: str, timeout_s: float = 60) -> str:
     """Run a command of pgBackRest for the stanza; its stdout. Raises Fault with its own words."""
-    argv = [*AS_POSTGRES, "pgbackrest", f"--stanza={stanza}", *options, command]
+    argv = [*AS_POSTGRES, "pgbackrest", command, f"--stanza={stanza}", *options]
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout_s, check=False, cwd="/")
     except subprocess.TimeoutExpired:
@@ -59,11 +61,34 @@ def info(stanza: str, timeout_s: float = 60) -> dict[str, Any]:
 def archive_files(stanza: str, archive_id: str) -> list[str]:
     """Names of the files in the repository's archive, each below the folder of its 16 digits."""
     options = ("--recurse", "--output=json", "--log-level-console=error")
-    argv = [*AS_POSTGRES, "pgbackrest", f"--stanza={stanza}", *options, "repo-ls", f"archive/{stanza}/{archive_id}"]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, cwd="/")
-    if done.returncode != 0:
-        raise Fault(f"pgbackrest repo-ls: {errors(done.stdout + done.stderr)}", done.returncode)
-    return list(json.loads(done.stdout))
+    return list(json.loads(pgbackrest(stanza, "repo-ls", f"archive/{stanza}/{archive_id}", *options)))
+
+
+def repository_file(stanza: str, name: str) -> str:
+    """The text of a file of the repository, decrypted."""
+    return pgbackrest(stanza, "repo-get", name, "--log-level-console=error")
+
+
+def archive_gaps(stanza: str, found: dict[str, Any], segment_bytes: int) -> list[str]:
+    """The holes in the archive that `found` (see `info`) tells of, as "first to last", or "name" for one segment.
+
+    What has expired is no hole.
+    """
+    archives = found.get("archive") or []
+    if not archives:
+        return []
+    archive_id = archives[-1]["id"]
+    there = till_wal.archived(archive_files(stanza, archive_id), segment_bytes)
+    newest = max((one.timeline for one in there), default=1)
+    histories = {}
+    if newest > 1:
+        name = f"archive/{stanza}/{archive_id}/{newest:08X}.history"
+        histories[newest] = till_wal.switches(repository_file(stanza, name), segment_bytes)
+    names = [
+        (till_wal.name(gap.first, segment_bytes), till_wal.name(gap.last, segment_bytes))
+        for gap in till_wal.gaps(there, histories)
+    ]
+    return [first if first == last else f"{first} to {last}" for first, last in names]
 
 
 def psql(query: str, *, options: tuple[str, ...] = (), database: str = "postgres", timeout_s: float = 20) -> str:

@@ -134,7 +134,7 @@ def reason_of(lines: list[str]) -> str:
     text = "\n".join(lines)
     for sign, sentence in DEAD_ENDS:
         if sign in text:
-            last = re.findall(r"last completed transaction was at log time (\S+ \S+ \S+)", text)
+            last = re.findall(r"last completed transaction was at log time (\S+ \S+)", text)
             return sentence + (f"; its last transaction is of {last[-1]}" if last else "")
     bad = [line for line in lines if re.search(r"\b(FATAL|PANIC|ERROR):", line)]
     return " | ".join((bad or lines)[-LOG_LINES:])[:1200] or "no reason given"

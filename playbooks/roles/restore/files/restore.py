@@ -29,7 +29,7 @@ from typing import Any
 
 import till_backup_plan as plan
 import till_metrics
-from till_pgbackrest import AS_POSTGRES, Fault, info, settings
+from till_pgbackrest import AS_POSTGRES, Fault, archive_gaps, info, settings
 from till_scratch import Scratch, tree_bytes
 
 POLICY = Path("/etc/till/restore.json")
@@ -82,6 +82,12 @@ def chosen(policy: dict[str, Any], to: str) -> dict[str, Any]:
         )
         raise Fault(told)
     backup = next(one for one in plan.usable(found) if one["label"] == label)
+    holes = [] if target_s else archive_gaps(policy["stanza"], found, policy["segment_mb"] << 20)
+    if newer := [hole for hole in holes if hole[8:24] >= backup["archive"]["start"][8:]]:
+        # Recovery would end at the hole and call it the newest.
+        raise Fault(
+            f"WAL {newer[0]} is missing after backup {label}: what is newer can't be had; give a time before it"
+        )
     return {
         "to": to,
         "label": label,
@@ -197,7 +203,7 @@ def count(scratch: Scratch, databases: list[str]) -> tuple[int, int]:
 def last_commit(scratch: Scratch) -> str:
     """When the last transaction in the restored database was committed, as recovery's log says it; "" when unsaid."""
     text = scratch.log.read_text(errors="replace")
-    found = re.findall(r"last completed transaction was at log time (\S+ \S+ ?\S*)", text)
+    found = re.findall(r"last completed transaction was at log time (\S+ \S+)", text)
     return str(found[-1]) if found else ""
 
 

@@ -1,0 +1,368 @@
+"""Backups on a fleet that sells: made, proven by drills, restored; and every fault that they can have is named."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.contract import Contract
+from tests.fleet.conftest import STACK, container, inside, till
+from till import journal, probe, restore, smoke
+from till.paths import CHECKOUT, VENV_BIN, journal_file
+from till.progress import Progress
+
+pytestmark = [pytest.mark.fleet, pytest.mark.timeout(900)]
+REPOSITORY = "/var/lib/pgbackrest"
+CONF = "/etc/pgbackrest/pgbackrest.conf"
+PSQL = "runuser -u postgres -- psql -XAtqc"
+
+
+@contextmanager
+def fault(host: str, begin: str, heal: str) -> Iterator[None]:
+    """Something broken on a host for the time of the block."""
+    inside(host, begin)
+    try:
+        yield
+    finally:
+        inside(host, heal)
+
+
+def until(what: str, holds: Any, deadline_s: float = 60) -> None:
+    deadline = time.monotonic() + deadline_s
+    while not holds():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.5)
+
+
+def faults() -> list[str]:
+    code, told, _ = till("backup", "list", STACK)
+    assert code == 0, told
+    return list(told["faults"])
+
+
+def host_suite(*names: str) -> subprocess.CompletedProcess[str]:
+    """The host suite's checks of backups, as `till verify` runs them."""
+    chosen = ["tests/hosts/test_backups.py", "-k", " or ".join(names)]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen],
+        cwd=CHECKOUT, capture_output=True, text=True, timeout=300, check=False,
+        env={"PATH": f"{VENV_BIN}:/usr/bin:/bin", "HOME": str(Path.home()), "TILL_STACK": STACK},
+    )  # fmt: skip
+
+
+def leader(lab: Contract) -> str:
+    until("no database leads", lambda: restore.leader(lab), 90)
+    return restore.leader(lab)
+
+
+def segments(count: int, host: str = "ops") -> list[str]:
+    """The files of the newest segments in the repository, oldest first."""
+    by_time = f"find {REPOSITORY}/archive -name '*.zst' -printf '%T@ %p\\n' | sort -n"
+    return inside(host, f"{by_time} | tail -{count} | cut -d' ' -f2").splitlines()
+
+
+def newest_segment(host: str = "ops") -> str:
+    return inside(
+        host, f"find {REPOSITORY}/archive -name '*.zst' -printf '%T@ %p\\n' | sort -n | tail -1 | cut -d' ' -f2"
+    ).strip()
+
+
+def write_wal(lab: Contract, segments: int = 1) -> None:
+    """Fill and archive some segments."""
+    for number in range(segments):
+        inside(
+            leader(lab), f"{PSQL} \"SELECT pg_logical_emit_message(true, 'till-test', '{number}'), pg_switch_wal()\""
+        )
+
+
+def archived(lab: Contract) -> bool:
+    facts = json.loads(inside(leader(lab), "/usr/local/lib/till/wal-archive facts"))
+    return not facts["ready_files"] and not facts["failing"]
+
+
+def test_a_backup_is_made_listed_and_read_through(lab: Contract) -> None:
+    code, made, messages = till("backup", "now", STACK)
+    assert code == 0, messages[-2000:]
+    assert made["type"] in ("full", "diff", "incr")
+    code, listed, _ = till("backup", "list", STACK)
+    assert code == 0
+    assert listed["faults"] == []
+    assert made["label"] in [one["label"] for one in listed["backups"]]
+    code, read, messages = till("backup", "verify", STACK)
+    assert code == 0, messages[-2000:]
+    assert read["verified_backups"] == len(listed["backups"])
+    assert journal.read(journal_file(STACK))[-1]["verb"] == "backup now"
+
+
+def test_a_drill_proves_the_newest_backup_and_leaves_nothing(lab: Contract) -> None:
+    smoke.run(lab, Progress())
+    code, told, messages = till("drill", "restore", STACK)
+    assert code == 0, messages[-3000:]
+    assert told["rpo_s"] <= 15 and told["rto_s"] <= 300
+    assert told["verified_tables"] > 20 and told["verified_rows"] > 0
+    assert told["restore_bytes_per_s"] > 0 and told["disk_bytes_per_s"] > 0
+    assert told["directus"]["orders"] >= 1
+    assert Path(told["report"]).read_text().count("<rect") == len(told["phases"])
+    assert inside("ops", "ls -A /var/lib/postgresql/drill 2>/dev/null || true") == ""
+    assert "postgresql/drill" not in inside("ops", "ps -eo args")
+    entry = [one for one in journal.read(journal_file(STACK)) if one["verb"] == "drill restore"][-1]
+    assert (entry["ok"], entry["rto_s"]) == (True, told["rto_s"])
+
+
+def test_the_timers_drill_is_the_same_and_comes_home(lab: Contract) -> None:
+    inside("ops", "systemctl start till-drill-restore.service")
+    code, told, _ = till("drill", "list", STACK)
+    assert code == 0
+    newest = told["drills"][-1]
+    assert newest["ok"], newest
+    assert any(newest["name"] in path for path in told["reports"])
+    noted = [one["name"] for one in journal.read(journal_file(STACK)) if one["verb"] == "drill restore"]
+    assert noted.count(newest["name"]) == 1
+
+
+def test_a_drill_that_is_killed_leaves_nothing(lab: Contract) -> None:
+    inside("ops", "systemctl start --no-block till-drill-restore.service")
+    until("the drill does not start a database", lambda: "postgresql/drill" in inside("ops", "ps -eo args"), 90)
+    inside("ops", "systemctl kill --kill-whom=all --signal=KILL till-drill-restore.service")
+    until(
+        "the drill does not end",
+        lambda: (
+            "inactive" in (state := inside("ops", "systemctl show -P ActiveState till-drill-restore.service"))
+            or "failed" in state
+        ),
+    )
+    inside("ops", "systemctl reset-failed till-drill-restore.service")
+    assert inside("ops", "ls -A /var/lib/postgresql/drill 2>/dev/null || true") == ""
+    assert "postgresql/drill" not in inside("ops", "ps -eo args")
+
+
+def test_a_missing_segment_is_named_and_no_restore_claims_success(lab: Contract) -> None:
+    write_wal(lab, 3)
+    until("WAL does not reach the repository", lambda: archived(lab))
+    # A segment of the middle, after the newest backup.
+    victim = segments(3)[1]
+    name = Path(victim).name[:24]
+    with fault("ops", f"mv {victim} /var/lib/till/victim", f"mv /var/lib/till/victim {victim}"):
+        assert any(f"WAL {name} is missing" in sentence for sentence in faults())
+        code, told, _ = till("backup", "verify", STACK)
+        assert code != 0
+        assert name in told["error"]
+        code, told, messages = till("restore", STACK, "--to", "latest", "--confirm", STACK)
+        assert code == 1
+        assert f"WAL {name} is missing" in told["error"], messages
+        assert smoke.run(lab, Progress())["payment_status"] == "completed"
+    assert faults() == []
+
+
+def test_a_corrupt_segment_is_found_by_verify_and_by_the_drill(lab: Contract) -> None:
+    write_wal(lab)
+    until("WAL does not reach the repository", lambda: archived(lab))
+    # The drill's mark comes after this segment, so it must be replayed.
+    victim = newest_segment()
+    spoil = f"dd if=/dev/zero of={victim} bs=1 seek=64 count=64 conv=notrunc status=none"
+    with fault(
+        "ops",
+        f"cp -p {victim} /var/lib/till/victim && {spoil}",
+        f"cp -p /var/lib/till/victim {victim}; rm /var/lib/till/victim",
+    ):
+        code, told, _ = till("backup", "verify", STACK)
+        assert code != 0
+        assert "checksum" in told["error"] or "crypto" in told["error"] or Path(victim).name[:24] in told["error"], told
+        code, told, _ = till("drill", "restore", STACK)
+        assert code == 3, told
+        assert told["ok"] is False
+        assert "recovery" in told["reason"] or "archive ends" in told["reason"], told["reason"]
+    code, told, _ = till("backup", "verify", STACK)
+    assert code == 0, told
+
+
+def test_a_corrupt_backup_is_found(lab: Contract) -> None:
+    victim = inside("ops", f"find {REPOSITORY}/backup -path '*F/*' -name '*.zst' -size +20k | head -1").strip()
+    spoil = f"dd if=/dev/zero of={victim} bs=1 seek=5000 count=64 conv=notrunc status=none"
+    with fault(
+        "ops",
+        f"cp -p {victim} /var/lib/till/victim && {spoil}",
+        f"cp -p /var/lib/till/victim {victim}; rm /var/lib/till/victim",
+    ):
+        code, told, _ = till("backup", "verify", STACK)
+        assert code != 0
+    code, told, _ = till("backup", "verify", STACK)
+    assert code == 0, told
+
+
+def test_a_wrong_key_is_refused(lab: Contract) -> None:
+    change = f"cp -p {CONF} /var/lib/till/conf && sed -i 's/^repo1-cipher-pass=.*/repo1-cipher-pass=wrong/' {CONF}"
+    with fault("ops", change, f"cp -p /var/lib/till/conf {CONF}; rm /var/lib/till/conf"):
+        code, told, _ = till("backup", "list", STACK)
+        assert code == 1 or any("other" in one or "key" in one or "unable" in one for one in told["faults"]), told
+        code, told, _ = till("backup", "now", STACK)
+        assert code == 1
+        assert (
+            "cipher" in told["error"]
+            or "decrypt" in told["error"]
+            or "flush" in told["error"]
+            or "unable" in told["error"]
+        ), told
+    assert faults() == []
+
+
+def test_a_full_repository_is_named_and_the_old_backups_stay(lab: Contract) -> None:
+    small = (
+        f"size=$(( $(du -sm {REPOSITORY} | cut -f1) + 2 )); mkdir -p /mnt/small;"
+        " mount -t tmpfs -o size=${size}m small /mnt/small;"
+        f" cp -a {REPOSITORY}/. /mnt/small/; chown postgres:postgres /mnt/small; mount --bind /mnt/small {REPOSITORY};"
+        " systemctl restart till-pgbackrest.service"
+    )
+    heal = f"umount {REPOSITORY}; umount /mnt/small; systemctl restart till-pgbackrest.service"
+    heal += "; rm -f /var/lib/till/backup.json"
+    before = len(till("backup", "list", STACK)[1]["backups"])
+    with fault("ops", small, heal):
+        code, told, _ = till("backup", "now", STACK, "--type", "full")
+        assert code == 1
+        assert "No space left" in told["error"], told["error"]
+        code, listed, _ = till("backup", "list", STACK)
+        assert len(listed["backups"]) == before
+        assert any("left, policy asks" in sentence for sentence in listed["faults"]), listed["faults"]
+        suite = host_suite("as_policy")
+        assert suite.returncode == 1, suite.stdout
+        assert "left, policy asks" in suite.stdout
+    until("WAL does not reach the repository", lambda: archived(lab))
+    assert faults() == []
+
+
+def test_a_clock_that_is_off_by_a_day_is_named(lab: Contract) -> None:
+    off = (
+        "import runpy, sys, time; real = time.time; time.time = lambda: real() + 86400;"
+        " sys.argv = ['backup', 'facts']; sys.path.insert(0, '/usr/local/lib/till');"
+        " runpy.run_path('/usr/local/lib/till/backup', run_name='__main__')"
+    )
+    told = json.loads(inside("ops", f'python3 -c "{off}"').splitlines()[-1])
+    assert any("clock is +864" in sentence for sentence in told["faults"]), told["faults"]
+
+
+def test_a_timer_that_was_disabled_fails_the_host_suite(lab: Contract) -> None:
+    with fault("ops", "systemctl disable --now till-backup.timer", "systemctl enable --now till-backup.timer"):
+        suite = host_suite("timers_are_armed")
+        assert suite.returncode == 1
+        assert "till-backup.timer" in suite.stdout
+    assert host_suite("timers_are_armed").returncode == 0
+
+
+def test_a_backup_that_is_too_old_fails_the_host_suite(lab: Contract) -> None:
+    policy = "/etc/till/backup-repository.json"
+    aged = (
+        f'cp -p {policy} /var/lib/till/policy; sed -i \'s/"max_age_hours": [0-9.]*/"max_age_hours": 0.0001/\' {policy}'
+    )
+    with fault("ops", aged, f"mv /var/lib/till/policy {policy}"):
+        suite = host_suite("as_policy")
+        assert suite.returncode == 1
+        assert "h old, policy allows" in suite.stdout
+    assert host_suite("as_policy").returncode == 0
+
+
+def test_a_repository_that_is_away_is_named_the_shop_goes_on_and_nothing_is_lost(lab: Contract) -> None:
+    leads = leader(lab)
+    if leads == "ops":
+        pytest.fail("the lab's leader is ops: provision prefers the hosts with an edge")
+    subprocess.run(["docker", "pause", container("ops")], check=True, capture_output=True)
+    try:
+        time.sleep(10)
+        assert smoke.run(lab, Progress())["payment_status"] == "completed"
+        write_wal(lab, 12)
+        until(
+            "the archiver's failure is not seen",
+            lambda: "the archiver fails" in inside(leader(lab), "/usr/local/lib/till/wal-archive watch 2>&1 || true"),
+            120,
+        )
+        suite = host_suite("wal_reaches")
+        assert suite.returncode == 1, suite.stdout
+        code, _told, _ = till("backup", "list", STACK)
+        assert code == 4
+    finally:
+        subprocess.run(["docker", "unpause", container("ops")], check=True, capture_output=True)
+    until("WAL does not reach the repository", lambda: archived(lab), 180)
+    until("there are faults still", lambda: faults() == [], 120)
+
+
+def test_a_stuck_archiver_fails_the_drill(lab: Contract) -> None:
+    leads = leader(lab)
+    reload = f"{PSQL} 'SELECT pg_reload_conf()'"
+    stick = f"{PSQL} \"ALTER SYSTEM SET archive_command = 'sleep 600'\" && {reload}"
+    with fault(leads, stick, f"{PSQL} 'ALTER SYSTEM RESET archive_command' && {reload} && pkill -x sleep || true"):
+        code, told, _ = till("drill", "restore", STACK)
+        assert code == 3
+        assert "is stuck" in told["reason"], told["reason"]
+    until("WAL does not reach the repository", lambda: archived(lab), 120)
+
+
+def test_a_restore_over_a_live_database_asks_for_its_name(lab: Contract) -> None:
+    code, told, _ = till("restore", STACK, "--to", "latest")
+    assert code == 5
+    assert "is alive on" in told["error"]
+    assert f"--confirm {STACK}" in told["next"]
+
+
+@pytest.mark.parametrize("to", ["yesterday", "2999-01-01T00:00:00Z", "2001-01-01T00:00:00Z"])
+def test_a_target_that_cant_be_is_refused_and_the_shop_goes_on(lab: Contract, to: str) -> None:
+    code, told, _ = till("restore", STACK, "--to", to, "--confirm", STACK)
+    assert code == 1
+    assert any(word in told["error"] for word in ("is no time", "in the future", "after the target")), told["error"]
+    assert smoke.run(lab, Progress())["payment_status"] == "completed"
+
+
+def test_a_restore_goes_back_in_time_also_when_it_is_killed_on_the_way(lab: Contract) -> None:
+    trust = probe.public_trust(lab)
+    kept = smoke.run(lab, Progress())["transaction_id"]
+    time.sleep(2)
+    moment = datetime.now(UTC).isoformat(timespec="seconds")
+    time.sleep(2)
+    gone = smoke.run(lab, Progress())["transaction_id"]
+    until("WAL does not reach the repository", lambda: archived(lab))
+    host = leader(lab)
+    command = [str(VENV_BIN / "till"), "restore", STACK, "--to", moment, "--confirm", STACK]
+    for sign in ("restoring/data", "-D /var/lib/postgresql/15/restoring/data"):
+        # Killed while it fetches, and again while it proves.
+        with subprocess.Popen(
+            command, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        ) as run:
+            until(f"no process with {sign}", lambda sign=sign: sign in inside(host, "ps -eo args | grep -v grep"), 240)
+            run.kill()
+        inside(host, "pkill -KILL -f '[/]restore (fetch|prove)' || true; pkill -KILL -x pgbackrest || true")
+    code, told, messages = till("restore", STACK, "--to", moment, "--confirm", STACK, timeout_s=900)
+    assert code == 0, (told, messages[-3000:])
+    assert told["verified_rows"] > 0 and told["rto_s"] > 0
+    assert smoke.order_row(lab, trust, kept) is not None
+    assert smoke.order_row(lab, trust, gone) is None
+    assert inside(host, "ls /var/lib/postgresql/15").split() == ["till"]
+    code, told, messages = till("status", STACK)
+    assert code == 0, messages
+    assert sorted(member["role"] for member in told["database"]["members"]) == ["leader", "replica", "sync_standby"], (
+        told
+    )
+    until("there are faults", lambda: faults() == [], 90)
+
+
+def test_after_a_takeover_the_archive_has_no_gap(lab: Contract) -> None:
+    before = leader(lab)
+    # What waits in a dead leader's queue is in no archive: its archiver is stopped first, then it dies.
+    inside(before, "pkill -STOP -f 'postgres: .*archiver' || true")
+    write_wal(lab, 3)
+    subprocess.run(["docker", "kill", container(before)], check=True, capture_output=True)
+    try:
+        until("nobody takes over", lambda: restore.leader(lab) not in ("", before), 90)
+        after = restore.leader(lab)
+        until("the gap is not filled", lambda: faults() == [] and archived(lab), 180)
+        told = json.loads(inside(after, "cat /var/lib/till/wal-archive.json"))
+        assert told["handed"] and not told["lost"], told
+    finally:
+        subprocess.run(["docker", "start", container(before)], check=True, capture_output=True)
+    until("the old leader does not follow", lambda: till("status", STACK)[0] == 0, 180)

@@ -1,0 +1,215 @@
+"""What the programs of backups, drills and restores decide, without a host; and specs equal to defaults."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+ROLES = Path(__file__).parents[2] / "playbooks" / "roles"
+sys.path.insert(0, str(ROLES / "pgbackrest" / "files"))
+
+import till_backup_plan as plan  # noqa: E402
+import till_metrics  # noqa: E402
+import till_pgbackrest  # noqa: E402
+import till_scratch  # noqa: E402
+import till_wal  # noqa: E402
+
+MB = 1 << 20
+HOUR_S = 3600
+DAY_S = 24 * HOUR_S
+NOW = 1_800_000_000.0
+POLICY = {
+    "interval_hours": 6,
+    "full_every_days": 7,
+    "diff_every_hours": 24,
+    "max_age_hours": 7,
+    "free_ratio_min": 0.1,
+    "clock_offset_max_s": 30,
+}
+S = till_wal.Segment
+
+
+@pytest.mark.parametrize("role", ["pgbackrest", "backup_repository", "drills", "restore", "postgres"])
+def test_spec_equals_defaults(role: str) -> None:
+    yaml = YAML(typ="safe")
+    defaults = yaml.load(ROLES / role / "defaults" / "main.yml")
+    options = yaml.load(ROLES / role / "meta" / "argument_specs.yml")["argument_specs"]["main"]["options"]
+    assert {name: option["default"] for name, option in options.items()} == defaults
+
+
+def backup(kind: str, age_s: float, *, error: bool = False, repository: int = 1) -> dict[str, Any]:
+    stop = NOW - age_s
+    return {
+        "label": f"{kind}-{age_s:.0f}",
+        "type": kind,
+        "timestamp": {"start": stop - 60, "stop": stop},
+        "archive": {"start": "a", "stop": "b"},
+        "database": {"id": 1, "repo-key": repository},
+        "error": error,
+        "info": {"size": 100, "repository": {"delta": 10}},
+    }
+
+
+def info(*backups: dict[str, Any], **changed: Any) -> dict[str, Any]:
+    return {
+        "status": {"code": 0, "message": "ok"},
+        "repo": [{"key": 1, "cipher": "aes-256-cbc", "status": {"code": 0, "message": "ok"}}],
+        "archive": [{"id": "15-1", "min": "000000010000000000000001", "max": "000000010000000000000009"}],
+        "backup": sorted(backups, key=lambda one: float(one["timestamp"]["stop"])),
+    } | changed
+
+
+@pytest.mark.parametrize(
+    ("there", "due"),
+    [
+        ([], "full"),
+        ([("full", 6 * HOUR_S)], "incr"),
+        # The timer's jitter does not put it off: nearly a day old is a day old.
+        ([("full", 2 * DAY_S), ("diff", DAY_S - 60)], "diff"),
+        ([("full", 2 * DAY_S), ("diff", 12 * HOUR_S), ("incr", 6 * HOUR_S)], "incr"),
+        ([("full", 7 * DAY_S - 60), ("diff", 6 * HOUR_S)], "full"),
+        # A full backup is a differential one's better.
+        ([("full", 20 * HOUR_S)], "incr"),
+        ([("full", 22 * HOUR_S)], "diff"),
+    ],
+)
+def test_the_type_that_is_due(there: list[tuple[str, float]], due: str) -> None:
+    assert plan.due(info(*(backup(kind, age_s) for kind, age_s in there)), POLICY, NOW) == due
+
+
+def test_a_backup_with_errors_does_not_count() -> None:
+    assert plan.due(info(backup("full", HOUR_S, error=True)), POLICY, NOW) == "full"
+
+
+def test_the_set_of_a_target_ended_before_it() -> None:
+    found = info(
+        backup("full", 2 * DAY_S), backup("incr", DAY_S), backup("incr", HOUR_S), backup("incr", 30, error=True)
+    )
+    assert plan.set_for(found, None) == f"incr-{HOUR_S}"
+    assert plan.set_for(found, NOW - 2 * HOUR_S) == f"incr-{DAY_S}"
+    assert plan.set_for(found, NOW - 3 * DAY_S) is None
+
+
+def known(**changed: Any) -> dict[str, Any]:
+    facts = plan.facts(info(backup("full", DAY_S), backup("incr", HOUR_S)), NOW)
+    return {**facts, "free_ratio": 0.5, "clock_offset_s": 0.2, "gaps": []} | changed
+
+
+def test_no_faults_where_all_is_as_policy_wants_it() -> None:
+    assert plan.faults(known(), POLICY) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"age_s": 8 * HOUR_S}, "the newest backup is 8.0 h old, policy allows 7 h"),
+        ({"age_s": None}, "there is no backup"),
+        ({"age_s": -DAY_S}, "24.0 h in the future"),
+        ({"failed": ["F"]}, "backup F has errors"),
+        ({"encrypted": False}, "not encrypted"),
+        ({"free_ratio": 0.04}, "has 4% left, policy asks 10%"),
+        ({"gaps": ["000000010000000000000005"]}, "WAL 000000010000000000000005 is missing"),
+        ({"clock_offset_s": -86400.0}, "clock is -86400 s off"),
+        ({"status": "missing stanza path"}, "the repository says: missing stanza path"),
+        ({"repositories": {"2": "other"}}, "repository 2 says: other"),
+    ],
+)
+def test_each_fault_is_named(changed: dict[str, Any], sentence: str) -> None:
+    told = plan.faults(known(**changed), POLICY)
+    assert len(told) == 1
+    assert sentence in told[0]
+
+
+def test_a_leader_that_is_gone_is_no_fault_of_the_clock() -> None:
+    assert plan.faults(known(clock_offset_s=None), POLICY) == []
+
+
+@pytest.mark.parametrize("size_mb", [1, 4, 16, 64])
+def test_names_of_segments_there_and_back(size_mb: int) -> None:
+    for number in (0, 1, 255, 256, 4095, 4096, 70_000):
+        one = S(3, number)
+        assert till_wal.parse(till_wal.name(one, size_mb * MB), size_mb * MB) == one
+    # From PostgreSQL itself: pg_walfile_name of 1/0 with segments of 16 MB.
+    assert till_wal.name(S(1, 256), 16 * MB) == "000000010000000100000000"
+
+
+def test_what_the_archive_holds() -> None:
+    files = [
+        "0000000100000000/000000010000000000000003-0123456789012345678901234567890123456789.zst",
+        "0000000100000000/000000010000000000000004.partial-0123456789012345678901234567890123456789.zst",
+        "0000000100000000/000000010000000000000003.00000028.backup",
+        "00000002.history",
+        "0000000100000000",
+    ]
+    assert till_wal.archived(files, 16 * MB) == {S(1, 3)}
+
+
+@pytest.mark.parametrize(
+    ("there", "histories", "missing"),
+    [
+        (set(), {}, []),
+        ({S(1, 3), S(1, 4), S(1, 5)}, {}, []),
+        ({S(1, 3), S(1, 5), S(1, 8)}, {}, [(S(1, 4), S(1, 4)), (S(1, 6), S(1, 7))]),
+        # A takeover: the child goes on in the segment in which its ancestor ended.
+        ({S(1, 3), S(1, 4), S(2, 5), S(2, 6)}, {2: {1: 5}}, []),
+        ({S(1, 3), S(2, 6)}, {2: {1: 5}}, [(S(1, 4), S(1, 4)), (S(2, 5), S(2, 5))]),
+        # What an ancestor wrote after its child had left is of no use to the child.
+        ({S(1, 3), S(1, 4), S(1, 9), S(2, 5)}, {2: {1: 5}}, []),
+        # A restore to the past: timeline 3 left 1, and 2 is no part of its road.
+        ({S(1, 3), S(1, 4), S(2, 5), S(2, 9), S(3, 5)}, {3: {1: 5}}, []),
+        # The oldest timeline has expired whole.
+        ({S(2, 7), S(2, 8)}, {2: {1: 5}}, []),
+    ],
+)
+def test_gaps(
+    there: set[till_wal.Segment],
+    histories: dict[int, dict[int, int]],
+    missing: list[tuple[till_wal.Segment, till_wal.Segment]],
+) -> None:
+    assert [(gap.first, gap.last) for gap in till_wal.gaps(there, histories)] == missing
+
+
+def test_a_history_tells_where_its_ancestors_ended() -> None:
+    text = "1\t0/5000060\tno recovery target specified\n\n2\t1/9A000028\tbefore 2026-01-31 13:05:00+00\n"
+    assert till_wal.switches(text, 16 * MB) == {1: 5, 2: 256 + 0x9A}
+
+
+def test_metrics_are_written_whole(tmp_path: Path) -> None:
+    till_metrics.write("a.prom", [("x_seconds", {"type": "full"}, 12.5), ("y", {}, True)], tmp_path)
+    assert (tmp_path / "a.prom").read_text() == 'x_seconds{type="full"} 12.5\ny 1\n'
+    assert [path.name for path in tmp_path.iterdir()] == ["a.prom"]
+    till_metrics.write("a.prom", [], tmp_path / "absent")
+
+
+def test_pgbackrests_words_without_its_dates() -> None:
+    said = (
+        "2026-01-31 13:05:00.123 P00   INFO: backup command begin 2.45: --stanza=x\n"
+        "2026-01-31 13:05:00.456 P00  ERROR: [056]: unable to find primary cluster - cannot proceed\n"
+        "                                    HINT: are all available clusters in recovery?\n"
+        "2026-01-31 13:05:00.789 P00   INFO: backup command end: aborted with exception [056]\n"
+    )
+    told = till_pgbackrest.errors(said)
+    assert (
+        told == "[056]: unable to find primary cluster - cannot proceed HINT: are all available clusters in recovery?"
+    )
+    assert till_pgbackrest.errors("") == "no reason given"
+
+
+def test_why_a_recovery_ended() -> None:
+    log = [
+        "2026-01-31 13:05:00.000 UTC [7] LOG:  last completed transaction was at log time 2026-01-31 13:00:01.5+00",
+        "2026-01-31 13:05:00.001 UTC [7] FATAL:  recovery ended before configured recovery target was reached",
+    ]
+    assert till_scratch.reason_of(log).startswith(
+        "the archive ends before the target; its last transaction is of 2026-01-31"
+    )
+    assert "invalid page" in till_scratch.reason_of(["LOG:  x", "PANIC:  WAL contains references to an invalid page"])
+
+
+def test_a_disk_is_measured_and_left_clean(tmp_path: Path) -> None:
+    assert till_scratch.write_rate(tmp_path, 8) > 0
+    assert list(tmp_path.iterdir()) == []
