@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
+import jinja2
 from ruamel.yaml import YAML
 from testinfra.host import Host as Machine
 
@@ -18,7 +19,9 @@ DROPPED_AFTER_S = 1.5
 
 
 def ports(table: str, host: Host) -> set[str]:
-    return {port for role in host.roles for port in POLICY[table].get(role.value, [])}
+    named = {port for role in host.roles for port in POLICY[table].get(role.value, [])}
+    # A port that others need, too, stands there by its name.
+    return {jinja2.Template(port).render(POLICY) for port in named}
 
 
 def test_policy_listens_outside_loopback_and_nothing_else(host: Host, machine: Machine) -> None:
