@@ -78,9 +78,9 @@ def _note_drills(name: str, workplace: Workplace) -> None:
 def restore_database(name: str, to: str, host: str, confirmation: str, progress: Progress) -> dict[str, Any]:
     """Put a restored database in the place of the running one; nothing is replaced before it was proven."""
     contract = stack.contract(name)
-    leads = restore.leader(contract)
-    restore.refuse_unconfirmed(contract, to, leads, confirmation)
     with opened(contract) as workplace:
+        leads = restore.leader(workplace)
+        restore.refuse_unconfirmed(contract, to, leads, confirmation)
         chosen = restore.target_host(contract, host, leads, restore.unfinished(workplace))
         with change(name, "restore", progress, redact.of(contract)) as facts:
             facts |= {"to": to, "host": chosen}

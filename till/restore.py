@@ -6,13 +6,12 @@ import time
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-from till import host_program, play, probe, smoke
+from till import host_program, play, probe, smoke, status
 from till.errors import Refused, TillError, UsageError
 from till.progress import Progress
 from till.thresholds import thresholds
 from till.workplace import Workplace
 
-PRIMARY = "https://{address}:8008/primary"
 # What the host's own state of a restore is worth to whoever asked for it.
 TOLD = (
     "to", "label", "recovered_to", "timeline", "restore_bytes", "fetch_s", "prove_s", "verified_tables",
@@ -20,19 +19,12 @@ TOLD = (
 )  # fmt: skip
 
 
-def leader(contract: Contract) -> str:
-    """The host whose database leads; "" when none does."""
-    import httpx
-
-    def leads(host: Host) -> bool:
-        try:
-            with httpx.Client(verify=probe.internal_trust(contract), timeout=3, trust_env=False) as client:
-                return client.get(PRIMARY.format(address=host.address)).status_code == 200
-        except httpx.HTTPError:
-            return False
-
-    found = probe.at_once(leads, [host for host in contract.hosts if Role.DATABASE in host.roles])
-    return next((name for name, answer in found.items() if answer), "")
+def leader(workplace: Workplace) -> str:
+    """The host whose database leads and runs; "" when none does."""
+    unreached = status.unreachable(workplace.contract)
+    members = status.database(workplace, unreached)["members"]
+    leads = (one for one in members if one["role"] == "Leader" and one["state"] == "running")
+    return next((one["name"] for one in leads if one["name"] not in unreached), "")
 
 
 def unfinished(workplace: Workplace) -> dict[str, dict[str, Any]]:

@@ -63,6 +63,17 @@ def test_replication_keeps_up_over_tls(host: Host, machine: Machine, contract: C
 
 
 @pytest.mark.roles(Role.DATABASE)
+def test_every_copy_knows_its_timeline(host: Host, machine: Machine) -> None:
+    # Patroni takes no replica for a successor whose timeline it can't ask for.
+    ask = (
+        "import ssl, urllib.request as r;"
+        f' print(r.urlopen("https://{host.name}:8008/patroni",'
+        ' context=ssl.create_default_context(cafile="/etc/till/pki/ca.pem")).read().decode())'
+    )
+    assert json.loads(machine.check_output(f"python3 -c '{ask}'"))["timeline"] >= 1
+
+
+@pytest.mark.roles(Role.DATABASE)
 def test_settings_that_money_depends_on(host: Host, machine: Machine) -> None:
     settings = YAML(typ="safe").load(machine.check_output(f"{PATRONICTL} show-config"))
     assert settings["synchronous_mode"] is True

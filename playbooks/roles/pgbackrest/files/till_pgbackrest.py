@@ -11,7 +11,15 @@ import till_wal
 
 SETTINGS = Path("/etc/till/backup.json")
 # Not runuser: its session would stand in the journal four times a minute.
-AS_POSTGRES = ("setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--", "env", "HOME=/var/lib/postgresql")
+AS_POSTGRES = (
+    "setpriv",
+    "--reuid=postgres",
+    "--regid=postgres",
+    "--init-groups",
+    "--",
+    "env",
+    "HOME=/var/lib/postgresql",
+)
 SAID_LIMIT = 1200
 
 
