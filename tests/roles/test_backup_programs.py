@@ -213,3 +213,27 @@ def test_why_a_recovery_ended() -> None:
 def test_a_disk_is_measured_and_left_clean(tmp_path: Path) -> None:
     assert till_scratch.write_rate(tmp_path, 8) > 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_reading_the_repository_through_found() -> None:
+    sound = "stanza: x\nstatus: ok\n  backup: 1F, status: valid, total files checked: 9, total valid files: 9\n"
+    assert plan.read_through(sound) == []
+    broken = (
+        "2026-01-31 13:05:00.1 P01   INFO: invalid result 15-1/0000000400000000/00000004000000000000003F-ab.zst:"
+        " [29] raised from local-1 protocol: zst error: [-20] Data corruption detected\n"
+        "                                    [FormatError] on retry after 0ms\n"
+        "2026-01-31 13:05:00.2 P00   INFO: stanza: x\n                status: error\n"
+    )
+    (told,) = plan.read_through(broken)
+    assert "00000004000000000000003F" in told and "Data corruption" in told
+    assert plan.read_through("stanza: x\nstatus: error\n") == ["pgbackrest verify says: error"]
+
+
+def test_a_wrong_key_is_told_from_a_repository_that_is_away() -> None:
+    noise = (
+        "[FormatError] unable to load info file '/r/backup.info'\nFormatError: key/value at line 1: \x9e\x01\nHINT: x"
+    )
+    assert "key does not decrypt it" in till_pgbackrest.unreadable(noise)
+    assert "\x9e" not in till_pgbackrest.unreadable(noise)
+    away = "[HostConnectError] unable to connect to 'ops:8432': [111] Connection refused"
+    assert "decrypt" not in till_pgbackrest.unreadable(away) and "refused" in till_pgbackrest.unreadable(away)

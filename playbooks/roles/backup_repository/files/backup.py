@@ -31,6 +31,7 @@ REPOSITORY = Path("/var/lib/pgbackrest")
 POLICY = Path("/etc/till/backup-repository.json")
 LAST = Path("/var/lib/till/backup.json")
 LOCK = Path("/run/till-backup.lock")
+FULL_BYTES = 64 << 20
 NO_REPLICA = "unable to find standby"
 
 
@@ -90,8 +91,9 @@ def now(rules: dict[str, Any], kind: str | None) -> dict[str, Any]:
                     rules["stanza"], "backup", *options, "--no-backup-standby", timeout_s=rules["backup_timeout_s"]
                 )
         except Fault as reason:
-            note(ok=False, kind=chosen, began=began, reason=str(reason))
-            raise
+            told = Fault(f"{reason}{full()}", reason.code)
+            note(ok=False, kind=chosen, began=began, reason=str(told))
+            raise told from None
         made = plan.usable(info(rules["stanza"]))[-1]
         note(ok=True, kind=made["type"], began=began, reason="", label=made["label"])
     return {
@@ -101,6 +103,13 @@ def now(rules: dict[str, Any], kind: str | None) -> dict[str, Any]:
         "repository_bytes": made["info"]["repository"]["delta"],
         "backup_s": round(time.time() - began, 1),
     }
+
+
+def full() -> str:
+    """A word on the repository's disk where it has no room; pgBackRest says only that it could not write."""
+    disk = os.statvfs(REPOSITORY)
+    free = disk.f_bavail * disk.f_frsize
+    return f"; the repository's disk is full ({free >> 20} MB free)" if free < FULL_BYTES else ""
 
 
 def note(*, ok: bool, kind: str, began: float, reason: str, label: str = "") -> None:
@@ -120,7 +129,7 @@ def verify(rules: dict[str, Any]) -> dict[str, Any]:
     """Read every file of the repository; raises Fault naming what is corrupt or missing."""
     began = time.time()
     said = pgbackrest(rules["stanza"], "verify", "--output=text", "--verbose", timeout_s=rules["backup_timeout_s"])
-    broken = [line.strip() for line in said.splitlines() if is_fault(line)]
+    broken = plan.read_through(said)
     holes = [
         f"WAL {gap} is missing"
         for gap in archive_gaps(rules["stanza"], info(rules["stanza"]), rules["segment_mb"] << 20)
@@ -128,13 +137,6 @@ def verify(rules: dict[str, Any]) -> dict[str, Any]:
     if broken or holes:
         raise Fault("; ".join([*broken, *holes]))
     return {"verified_backups": len(plan.usable(info(rules["stanza"]))), "verify_s": round(time.time() - began, 1)}
-
-
-def is_fault(line: str) -> bool:
-    """A line of `pgbackrest verify` that counts something missing, invalid or unreadable."""
-    name, _, count = line.strip().partition(": ")
-    words = ("missing", "checksum invalid", "size invalid", "other")
-    return name in words and count.strip().isdigit() and int(count) > 0
 
 
 def watch(rules: dict[str, Any]) -> list[str]:

@@ -6,8 +6,12 @@ since the epoch.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+# Lines of `pgbackrest verify`.
+INVALID = re.compile(r"invalid result (.+)")
+STATUS = re.compile(r"^.*?\bstatus: (\w+)", re.MULTILINE)
 HOUR_S = 3600
 DAY_S = 24 * HOUR_S
 TYPES = ("full", "diff", "incr")
@@ -33,6 +37,13 @@ def due(found: dict[str, Any], policy: dict[str, Any], now: float) -> str:
     if now - max(diffs) > policy["diff_every_hours"] * HOUR_S - slack_s:
         return "diff"
     return "incr"
+
+
+def read_through(said: str) -> list[str]:
+    """What `pgbackrest verify --output=text` found wrong: it ends with 0 all the same."""
+    broken = [re.sub(r" \(?(?:\[FormatError\]|on retry).*", "", line) for line in INVALID.findall(said)]
+    states = {state for state in STATUS.findall(said) if state not in ("ok", "valid")}
+    return broken or [f"pgbackrest verify says: {state}" for state in sorted(states)]
 
 
 def set_for(found: dict[str, Any], target_s: float | None, repository: int = 1) -> str | None:

@@ -21,6 +21,8 @@ AS_POSTGRES = (
     "HOME=/var/lib/postgresql",
 )
 SAID_LIMIT = 1200
+# The code of "other" in what `pgbackrest info` says of a repository.
+OTHER = 99
 
 
 class Fault(Exception):
@@ -41,7 +43,10 @@ def pgbackrest(stanza: str, command: str, *options: str, timeout_s: float = 60) 
     """Run a command of pgBackRest for the stanza; its stdout. Raises Fault with its own words."""
     argv = [*AS_POSTGRES, "pgbackrest", command, f"--stanza={stanza}", *options]
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout_s, check=False, cwd="/")
+        # What a wrong key decrypts is no text.
+        done = subprocess.run(
+            argv, capture_output=True, text=True, errors="replace", timeout=timeout_s, check=False, cwd="/"
+        )
     except subprocess.TimeoutExpired:
         raise Fault(f"pgbackrest {command} took longer than {timeout_s:.0f} s") from None
     if done.returncode != 0:
@@ -62,9 +67,22 @@ def errors(output: str) -> str:
 def info(stanza: str, timeout_s: float = 60) -> dict[str, Any]:
     """`pgbackrest info` of the stanza; raises Fault when the repository does not answer."""
     found = json.loads(pgbackrest(stanza, "info", "--output=json", "--log-level-console=error", timeout_s=timeout_s))
+    # It ends with 0 also where it could read nothing.
+    unread = [one["status"]["message"] for one in (found[0]["repo"] if found else []) if one["status"]["code"] == OTHER]
+    if unread:
+        raise Fault(unreadable(unread[0]))
     if not found:
         raise Fault(f"the repository knows no stanza {stanza}")
     return dict(found[0])
+
+
+def unreadable(message: str) -> str:
+    """Why the repository can't be read, from pgBackRest's word for it. Pure."""
+    first = message.splitlines()[0]
+    if any(sign in first for sign in ("FormatError", "CryptoError")):
+        # What another key decrypts is noise, or nothing; the noise stays unsaid.
+        return f"the repository can't be read: this host's key does not decrypt it ({first})"
+    return f"the repository can't be read: {' '.join(message.split())[:SAID_LIMIT]}"
 
 
 def archive_files(stanza: str, archive_id: str) -> list[str]:

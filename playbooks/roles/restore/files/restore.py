@@ -140,7 +140,7 @@ def fetch(policy: dict[str, Any], to: str) -> dict[str, Any]:
         return known
     if state().get("label") != known["label"]:
         STATE.unlink(missing_ok=True)
-    keep(**known, started_at=known.get("started_at", time.time()))
+    keep(**{"started_at": time.time(), **known})
     began, scratch = time.time(), instance(policy)
     scratch.stop()
     scratch.prepare()
