@@ -1,0 +1,91 @@
+"""What is lost when hosts are destroyed under a load of payments: counted by the buyers' own log, not by settings."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from infra.contract import Contract
+from tests.fleet.conftest import STACK, container, inside, till
+from tests.fleet.load import Load
+from tests.fleet.test_backups import leader, leads, until
+
+pytestmark = [pytest.mark.fleet, pytest.mark.timeout(900)]
+LOAD_S = 15
+LOST_WITHIN_S = 10
+ORDERS = "SELECT payment_intent_id FROM orders"
+# The newest that the repository alone can give: fetched beside, recovered, asked, removed.
+FROM_REPOSITORY = f"""
+import json, sys, time
+sys.path.insert(0, "/usr/local/lib/till")
+from pathlib import Path
+from till_pgbackrest import info, settings
+from till_scratch import Scratch
+import till_backup_plan as plan
+stanza, began = settings()["stanza"], time.time()
+scratch = Scratch(Path("/var/lib/postgresql/rpo"), "/usr/lib/postgresql/15/bin", 5497)
+try:
+    scratch.prepare()
+    scratch.fetch(stanza, plan.set_for(info(stanza), None), ["--archive-mode=off", "--type=default"], 2, 300)
+    scratch.start("off")
+    scratch.until_recovered(300)
+    found = scratch.ask("{ORDERS}", "directus").split()
+    print(json.dumps({{"orders": found, "restore_s": round(time.time() - began, 1)}}))
+finally:
+    scratch.remove()
+"""
+
+
+@contextmanager
+def destroyed(*hosts: str) -> Iterator[float]:
+    """Hosts killed at once, as by a power cut; started again after the block."""
+    boxes = [container(host) for host in hosts]
+    subprocess.run(["docker", "kill", *boxes], check=True, capture_output=True)
+    try:
+        yield time.time()
+    finally:
+        subprocess.run(["docker", "start", *boxes], check=True, capture_output=True)
+
+
+def orders_on(host: str) -> set[str]:
+    return set(inside(host, f"runuser -u postgres -- psql -XAtqc '{ORDERS}' directus").split())
+
+
+def test_a_leader_that_is_destroyed_takes_no_acknowledged_payment_along(lab: Contract) -> None:
+    before = leader(lab)
+    with Load(lab) as load:
+        time.sleep(LOAD_S)
+        with destroyed(before):
+            time.sleep(1)
+            load.stop()
+            until("nobody takes over", lambda: leads(lab) not in ("", before), 90)
+            missing = set(load.acknowledged) - orders_on(leads(lab))
+    until("the fleet is not well again", lambda: till("status", STACK)[0] == 0, 240)
+    print(f"{len(load.acknowledged)} payments acknowledged, {len(missing)} missing after {before} was destroyed")
+    assert len(load.acknowledged) > LOAD_S
+    assert missing == set()
+
+
+def test_both_database_sites_destroyed_lose_seconds_at_most(lab: Contract) -> None:
+    with Load(lab) as load:
+        time.sleep(LOAD_S)
+        with destroyed("alpha", "bravo") as killed_at:
+            load.stop()
+            third_copy = orders_on("ops")
+            # What was on its way when the hosts died gets its few seconds.
+            time.sleep(5)
+            told = json.loads(inside("ops", f"python3 -c '{FROM_REPOSITORY}'").splitlines()[-1])
+    until("the fleet is not well again", lambda: till("status", STACK)[0] == 0, 240)
+    ages = {one: killed_at - at for one, at in load.acknowledged.items()}
+    lost = {name: max((ages[one] for one in ages if one not in kept), default=0.0) for name, kept in
+            (("third copy", third_copy), ("repository", set(told["orders"])))}  # fmt: skip
+    print(f"{len(ages)} payments acknowledged; lost: {lost}; the repository gave its newest in {told['restore_s']} s")
+    assert len(ages) > LOAD_S
+    assert lost["third copy"] <= LOST_WITHIN_S
+    assert lost["repository"] <= LOST_WITHIN_S
+    until("there are faults", lambda: till("backup", "list", STACK)[1].get("faults") == [], 120)
