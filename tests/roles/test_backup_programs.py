@@ -47,7 +47,7 @@ def backup(kind: str, age_s: float, *, error: bool = False, repository: int = 1)
         "label": f"{kind}-{age_s:.0f}",
         "type": kind,
         "timestamp": {"start": stop - 60, "stop": stop},
-        "archive": {"start": "a", "stop": "b"},
+        "archive": {"start": "000000010000000000000002", "stop": "000000010000000000000003"},
         "database": {"id": 1, "repo-key": repository},
         "error": error,
         "info": {"size": 100, "repository": {"delta": 10}},
@@ -122,6 +122,13 @@ def test_each_fault_is_named(changed: dict[str, Any], sentence: str) -> None:
     told = plan.faults(known(**changed), POLICY)
     assert len(told) == 1
     assert sentence in told[0]
+
+
+def test_a_gap_is_past_once_a_backup_was_begun_behind_it() -> None:
+    facts = known(gaps=["000000010000000000000005", "000000010000000000000007 to 000000010000000000000009"])
+    facts["backups"][-1]["wal_start"] = "000000020000000000000008"
+    (told,) = plan.faults(facts, POLICY)
+    assert "000000010000000000000009 is missing" in told
 
 
 def test_a_leader_that_is_gone_is_no_fault_of_the_clock() -> None:

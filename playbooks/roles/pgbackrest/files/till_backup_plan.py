@@ -95,6 +95,12 @@ def facts(found: dict[str, Any], now: float) -> dict[str, Any]:
     }
 
 
+def recent(known: dict[str, Any]) -> list[str]:
+    """The gaps behind which no backup has been begun: later ones are past by the newest backup."""
+    starts = [one["wal_start"][8:] for one in known["backups"]]
+    return [gap for gap in known["gaps"] if gap[-16:] >= max(starts, default="")]
+
+
 def faults(known: dict[str, Any], policy: dict[str, Any]) -> list[str]:
     """Sentences for what is not as policy wants it; `known` are `facts` with free_ratio, clock_offset_s and gaps."""
     wrong = []
@@ -120,8 +126,7 @@ def faults(known: dict[str, Any], policy: dict[str, Any]) -> list[str]:
             f"the repository's disk has {known['free_ratio']:.0%} left, policy asks {policy['free_ratio_min']:.0%}"
         )
     wrong += [
-        f"WAL {gap} is missing: no recovery to a time within it or after it from an older backup"
-        for gap in known["gaps"]
+        f"WAL {gap} is missing: nothing after it can be had; till backup now --type full" for gap in recent(known)
     ]
     offset_s = known["clock_offset_s"]
     if offset_s is not None and abs(offset_s) > policy["clock_offset_max_s"]:

@@ -83,7 +83,7 @@ def chosen(policy: dict[str, Any], to: str) -> dict[str, Any]:
         raise Fault(told)
     backup = next(one for one in plan.usable(found) if one["label"] == label)
     holes = [] if target_s else archive_gaps(policy["stanza"], found, policy["segment_mb"] << 20)
-    if newer := [hole for hole in holes if hole[8:24] >= backup["archive"]["start"][8:]]:
+    if newer := [hole for hole in holes if hole[-16:] >= backup["archive"]["start"][8:]]:
         # Recovery would end at the hole and call it the newest.
         raise Fault(
             f"WAL {newer[0]} is missing after backup {label}: what is newer can't be had; give a time before it"
