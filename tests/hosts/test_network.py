@@ -18,7 +18,8 @@ DROPPED_AFTER_S = 1.5
 
 
 def ports(table: str, host: Host) -> set[str]:
-    return {port for role in host.roles for port in POLICY[table].get(role.value, [])}
+    groups = ["fleet", *(role.value for role in host.roles)]
+    return {port for group in groups for port in POLICY[table].get(group, [])}
 
 
 def test_policy_listens_outside_loopback_and_nothing_else(host: Host, machine: Machine) -> None:
