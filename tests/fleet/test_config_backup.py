@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.contract import Contract, Role
+from infra.contract import Contract, Role, parse
 from tests.fleet.test_lab import container, inside
 from till import config_backup
 from till.errors import TillError
+from till.paths import CHECKOUT, STATE, VENV_BIN
 from till.progress import Progress
 from till.workplace import opened
 
@@ -73,21 +76,55 @@ def test_every_host_saves_now(lab: Contract, pushed: dict[str, Any]) -> None:
         assert metric(host, "till_config_backup_last_ok") == 1
 
 
-def test_state_of_the_stack_is_in_it_and_no_secret_in_clear(lab: Contract, keeper: str, pushed: dict[str, Any]) -> None:
-    stage = "/var/lib/till-config-backup-stage"
-    root = f"/var/lib/till-config-backup/{keeper}/repository"
-    dump = (
-        f"RESTIC_PASSWORD_FILE=/etc/till/credentials/config_backup_key restic --no-cache -r {root} dump latest {stage}"
+def staged(keeper: str, name: str) -> str:
+    """A file of the stack out of the newest snapshot of the repository's host."""
+    path = f"/var/lib/till-config-backup-stage/{name}"
+    known = "RESTIC_PASSWORD_FILE=/etc/till/credentials/config_backup_key"
+    return inside(
+        keeper, f"{known} restic --no-cache -r /var/lib/till-config-backup/{keeper}/repository dump latest {path}"
     )
-    state, settings = inside(keeper, f"{dump}/stack.json"), inside(keeper, f"{dump}/Pulumi.{lab.stack}.yaml")
+
+
+def test_state_of_the_stack_is_in_it_and_no_secret_in_clear(lab: Contract, keeper: str, pushed: dict[str, Any]) -> None:
+    state, settings = staged(keeper, "stack.json"), staged(keeper, f"Pulumi.{lab.stack}.yaml")
     assert json.loads(state)["deployment"]["resources"]
-    assert "encryptionsalt" in settings
+    stage = "/var/lib/till-config-backup-stage"
     assert inside(keeper, f"stat -c %a {stage} {stage}/*").split() == ["700", "600", "600"]
     secrets = {name: value.get_secret_value() for name, value in lab.secrets.items()}
     assert [name for name, value in secrets.items() if len(value) >= 8 and value in state + settings] == []
 
 
-def test_it_comes_back_with_repository_and_password_alone(keeper: str, pushed: dict[str, Any], scratch: str) -> None:
+def test_a_new_controller_reads_the_contract_out_of_it(
+    lab: Contract, keeper: str, pushed: dict[str, Any], tmp_path: Path
+) -> None:
+    """With the state, the settings and the passphrase, as the runbook says."""
+    for name in ("stack.json", f"Pulumi.{lab.stack}.yaml"):
+        (tmp_path / name).write_text(staged(keeper, name))
+    (tmp_path / "Pulumi.yaml").write_text((CHECKOUT / "Pulumi.yaml").read_text())
+    (tmp_path / "state").mkdir()
+    passphrase = os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE", str(STATE / "passphrase"))
+    environment = {
+        **os.environ,
+        "PULUMI_BACKEND_URL": f"file://{tmp_path}/state",
+        "PULUMI_CONFIG_PASSPHRASE_FILE": passphrase,
+    }
+
+    def pulumi(*arguments: str) -> str:
+        done = subprocess.run(
+            [str(VENV_BIN / "pulumi"), "-C", str(tmp_path), *arguments, "--non-interactive"],
+            env=environment, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout
+
+    pulumi("stack", "init", lab.stack)
+    pulumi("stack", "import", "--file", str(tmp_path / "stack.json"), "-s", lab.stack)
+    assert parse(pulumi("stack", "output", "contract", "--show-secrets", "-s", lab.stack)) == lab
+
+
+def test_it_comes_back_with_repository_and_password_alone(
+    lab: Contract, keeper: str, pushed: dict[str, Any], scratch: str
+) -> None:
     packed = subprocess.run(
         ["docker", "exec", container(keeper), "tar", "-C", "/var/lib/till-config-backup/alpha", "-c", "repository"],
         capture_output=True, check=True, timeout=120,
@@ -111,7 +148,7 @@ def test_it_comes_back_with_repository_and_password_alone(keeper: str, pushed: d
     inside("alpha", f"unshare --mount sh -ec '{mounts} && {read}'")
     damaged = f"echo nonsense >> {scratch}/back/etc/haproxy/haproxy.cfg"
     assert tried("alpha", f"{damaged}; unshare --mount sh -ec '{mounts} && {read}'").returncode != 0
-    assert "zone" in inside("alpha", f"cat {scratch}/back/var/lib/till/config-dumps/zone.txt").lower()
+    assert f"{lab.names.shop}\t" in inside("alpha", f"cat {scratch}/back/var/lib/till/config-dumps/zone.txt")
     schema = json.loads(inside("alpha", f"cat {scratch}/back/var/lib/till/config-dumps/directus-schema.json"))
     assert "orders" in {one["collection"] for one in schema["collections"]}
 
@@ -135,11 +172,9 @@ def test_a_wrong_password_is_refused_in_clear_words(pushed: dict[str, Any], scra
 @contextmanager
 def no_road(host: str, address: str) -> Iterator[None]:
     """Packets of a host to another one's SSH port are lost."""
-    inside(
-        host,
-        "nft 'table inet till_test { chain out { type filter hook output priority 0;"
-        f" ip daddr {address} tcp dport 22 drop; }} }}'",
-    )
+    rule = f"add rule inet till_test out ip daddr {address} tcp dport 22 drop"
+    chain = "add chain inet till_test out { type filter hook output priority 0; }"
+    inside(host, f"nft 'add table inet till_test; {chain}; {rule}'")
     try:
         yield
     finally:
