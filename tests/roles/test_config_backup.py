@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -100,6 +101,16 @@ def test_what_is_saved_comes_back_and_credentials_do_not(place: Place) -> None:
     assert found == ["haproxy.cfg", "zone.txt"]
     assert (back / place.folder.relative_to("/") / "etc" / "haproxy.cfg").read_text() == "global\n"
     assert place.metrics()["till_config_backup_last_ok"] == 1
+
+
+def test_metrics_are_readable_whatever_the_umask(place: Place) -> None:
+    before = os.umask(0o077)
+    try:
+        assert place.run("run")[0] == 0
+    finally:
+        os.umask(before)
+    assert Path(place.settings["metrics"]).stat().st_mode & 0o777 == 0o644
+    assert (place.folder / "dumps" / "zone.txt").stat().st_mode & 0o777 == 0o600
 
 
 def test_first_saves_once(place: Place) -> None:

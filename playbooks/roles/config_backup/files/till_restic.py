@@ -76,7 +76,9 @@ class Repository:
 def replaced(path: Path, text: str, mode: int) -> None:
     """Write a file so that a reader sees the old or the new one, never a part."""
     fresh = path.with_name(f".{path.name}.new")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as file:
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        # Whatever the unit's umask: the exporter, who is not root, reads the metrics.
+        os.fchmod(file.fileno(), mode)
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
