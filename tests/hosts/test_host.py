@@ -11,12 +11,13 @@ from testinfra.host import Host as Machine
 from infra.contract import Host, Role
 
 UNITS = {
-    None: ["ssh.service", "nftables.service", "systemd-journald.service", "unattended-upgrades.service"],
+    None: ["ssh.service", "nftables.service", "systemd-journald.service", "unattended-upgrades.service", "till-log-certificate.path"],
     Role.ETCD: ["etcd.service"],
     Role.DATABASE: ["patroni.service", "till-patroni-certificate.path"],
     Role.APP: ["till-database-proxy.service", "directus.service"],
     Role.EDGE: ["haproxy.service", "till-certificate.timer"],
     Role.NAMESERVER: ["pdns.service"],
+    Role.LOG_STORE: ["till-log-store.service", "till-log-retention.timer"],
 }
 
 # Units whose main process must not be root's; HAProxy's master is, and its worker isn't.
@@ -25,6 +26,7 @@ UNPRIVILEGED = {
     Role.DATABASE: ["patroni.service"],
     Role.APP: ["directus.service"],
     Role.NAMESERVER: ["pdns.service"],
+    Role.LOG_STORE: ["till-log-store.service"],
 }
 
 PACKAGES = {
