@@ -19,6 +19,7 @@ UNITS = {
         "prometheus-node-exporter.service",
         "till-config-backup.timer",
         "till-config-backup-check.timer",
+        "till-log-certificate.path",
     ],
     Role.ETCD: ["etcd.service"],
     Role.DATABASE: ["patroni.service", "till-patroni-certificate.path"],
@@ -26,6 +27,7 @@ UNITS = {
     Role.EDGE: ["haproxy.service", "till-certificate.timer"],
     Role.NAMESERVER: ["pdns.service"],
     Role.MONITORING: ["prometheus.service", "prometheus-alertmanager.service"],
+    Role.LOG_STORE: ["till-log-store.service", "till-log-retention.timer"],
 }
 
 # Units whose main process must not be root's; HAProxy's master is, and its worker isn't.
@@ -36,6 +38,7 @@ UNPRIVILEGED = {
     Role.DATABASE: ["patroni.service"],
     Role.APP: ["directus.service"],
     Role.NAMESERVER: ["pdns.service"],
+    Role.LOG_STORE: ["till-log-store.service"],
 }
 
 PACKAGES = {
