@@ -53,6 +53,7 @@ def _host_vars(contract: Contract, host: Host) -> dict[str, Any]:
         "till_host": host.name,
         "till_address": host.address,
         "till_ssh_port": host.port,
+        "till_host_key": host.host_key,
         "till_site": host.site,
         "till_certificate_pem": certificate.certificate_pem,
         "till_certificate_key_pem": certificate.private_key_pem.get_secret_value(),

@@ -97,6 +97,11 @@ def contract(stack: str) -> Contract:
         raise UsageError(f"stack {stack}: {reason}", f".venv/bin/pulumi up -s {stack}") from None
 
 
+def exported(stack: str) -> str:
+    """The stack's state as JSON, its secrets encrypted as the backend holds them."""
+    return _run("stack", "export", stack=known(stack))
+
+
 def exists(stack: str) -> bool:
     """Whether the stack was made in this backend."""
     done = subprocess.run(

@@ -15,6 +15,22 @@ from tools.pins import pins, timeout_s
 # A plain user's PATH may lack the folders of iptables and dockerd.
 SEARCH_PATH = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
 
+# Tests need programs of packages that bring servers: none of these starts, now or at the next boot.
+WITHOUT_SERVERS = """
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    printf '#!/bin/sh\\nexit 101\\n' >"$policy"
+    chmod 0755 "$policy"
+fi
+units=$1
+shift
+"$@"
+for unit in $units; do
+    if command -v systemctl >/dev/null; then systemctl --root=/ --quiet disable "$unit"; fi
+done
+"""
+
 
 def found(program: str) -> str | None:
     """Where a program, or a file by its absolute path, is; None when it is missing."""
@@ -30,15 +46,16 @@ def missing(programs: dict[str, str]) -> list[str]:
 
 def install_programs(log: IO[str]) -> str:
     """What set-up and the lab need."""
-    return _install(pins()["debian"]["programs"], log)
+    return _install(pins()["debian"]["programs"], log, [])
 
 
 def install_test_programs(log: IO[str]) -> str:
     """What the tests need besides."""
-    return _install(pins()["debian"]["test_programs"], log)
+    servers = " ".join(pins()["debian"]["test_servers_off"])
+    return _install(pins()["debian"]["test_programs"], log, ["sh", "-euc", WITHOUT_SERVERS, "sh", servers])
 
 
-def _install(programs: dict[str, str], log: IO[str]) -> str:
+def _install(programs: dict[str, str], log: IO[str], around: list[str]) -> str:
     packages = missing(programs)
     if not packages:
         return "present"
@@ -51,7 +68,7 @@ def _install(programs: dict[str, str], log: IO[str]) -> str:
     with cached.locked("apt"):
         run(as_root([*apt, "update"]), log, timeout_s=timeout_s("apt"), next_command=manual)
         run(
-            as_root([*apt, "install", "--no-install-recommends", *packages]),
+            as_root([*around, *apt, "install", "--no-install-recommends", *packages]),
             log,
             timeout_s=timeout_s("apt"),
             next_command=manual,

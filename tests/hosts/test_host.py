@@ -11,28 +11,50 @@ from testinfra.host import Host as Machine
 from infra.contract import Host, Role
 
 UNITS = {
-    None: ["ssh.service", "nftables.service", "systemd-journald.service", "unattended-upgrades.service"],
+    None: [
+        "ssh.service",
+        "nftables.service",
+        "systemd-journald.service",
+        "unattended-upgrades.service",
+        "prometheus-node-exporter.service",
+        "till-config-backup.timer",
+        "till-config-backup-check.timer",
+        "till-log-certificate.path",
+    ],
     Role.ETCD: ["etcd.service"],
     Role.DATABASE: ["patroni.service", "till-patroni-certificate.path"],
     Role.APP: ["till-database-proxy.service", "directus.service"],
     Role.EDGE: ["haproxy.service", "till-certificate.timer"],
     Role.NAMESERVER: ["pdns.service"],
+    Role.MONITORING: ["prometheus.service", "prometheus-alertmanager.service"],
+    Role.LOG_STORE: ["till-log-store.service", "till-log-retention.timer"],
 }
 
 # Units whose main process must not be root's; HAProxy's master is, and its worker isn't.
 UNPRIVILEGED = {
+    None: ["prometheus-node-exporter.service"],
+    Role.MONITORING: ["prometheus.service", "prometheus-alertmanager.service"],
     Role.ETCD: ["etcd.service"],
     Role.DATABASE: ["patroni.service"],
     Role.APP: ["directus.service"],
     Role.NAMESERVER: ["pdns.service"],
+    Role.LOG_STORE: ["till-log-store.service"],
 }
 
 PACKAGES = {
-    None: ["openssh-server", "nftables", "unattended-upgrades", "ca-certificates"],
+    None: [
+        "openssh-server",
+        "nftables",
+        "unattended-upgrades",
+        "ca-certificates",
+        "prometheus-node-exporter",
+        "restic",
+    ],
     Role.ETCD: ["etcd-server"],
     Role.DATABASE: ["postgresql-15"],
     Role.EDGE: ["haproxy", "certbot"],
     Role.NAMESERVER: ["pdns-server", "pdns-backend-sqlite3"],
+    Role.MONITORING: ["prometheus", "prometheus-alertmanager"],
 }
 
 

@@ -19,7 +19,8 @@ DROPPED_AFTER_S = 1.5
 
 
 def ports(table: str, host: Host) -> set[str]:
-    named = {port for role in host.roles for port in POLICY[table].get(role.value, [])}
+    groups = ["fleet", *(role.value for role in host.roles)]
+    named = {port for group in groups for port in POLICY[table].get(group, [])}
     # A port that others need, too, stands there by its name.
     return {jinja2.Template(port).render(POLICY) for port in named}
 

@@ -33,6 +33,8 @@ def test_variables_are_what_the_playbooks_read() -> None:
     assert (alpha["ansible_port"], alpha["ansible_user"], alpha["till_site"]) == (2222, "till", "alpha")
     assert alpha["ansible_python_interpreter"] == "/usr/bin/python3"
     assert alpha["till_certificate_key_pem"] == "private key of alpha"
+    # Hosts pin each other by the contract, too.
+    assert alpha["till_host_key"].startswith("ssh-")
     everywhere = document["vars"]
     assert everywhere["till_secrets"]["postgres_superuser_password"] == CANARY
     assert everywhere["till_outside"]["paypal_name"] == "paypal.lab.test"

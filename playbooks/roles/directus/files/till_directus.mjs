@@ -2,6 +2,7 @@
 //   database            is the schema of Directus there? {"state": "absent" | "unfinished" | "behind" | "ready"}
 //   clear               drop the tables of a bootstrap that was cut off; refuses once anything has been stored
 //   content [--check]   collections from schema.yml, the storefront's access from access.yml and its token
+//   snapshot            the schema as Directus itself tells it
 //   ready               wait until this host's Directus answers
 import { createRequire } from 'node:module';
 import { readFileSync, readdirSync } from 'node:fs';
@@ -121,6 +122,7 @@ const verbs = {
   database: async () => ({ state: await withDatabase(databaseState) }),
   clear: async () => ({ changes: [(await withDatabase(clear), 'dropped the tables of an unfinished bootstrap')] }),
   content: () => content(process.argv.includes('--check')),
+  snapshot: async () => api(await administratorToken())('GET', '/schema/snapshot'),
   ready,
 };
 try {
