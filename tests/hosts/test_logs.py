@@ -137,7 +137,7 @@ def test_retention_is_the_policys(host: Host, machine: Machine) -> None:
     assert "NextElapseUSecMonotonic=infinity" not in timer
     assert machine.check_output("systemctl show -p Result --value till-log-retention.service") == "success"
     # Nothing stands there that its age should have removed.
-    late = [line for line in machine.check_output("/usr/local/lib/till/log-retention --check").splitlines()]
+    late = list(machine.check_output("/usr/local/lib/till/log-retention --check").splitlines())
     assert [line for line in late if line.startswith("remove ")] == []
 
 
