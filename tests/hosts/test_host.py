@@ -11,7 +11,13 @@ from testinfra.host import Host as Machine
 from infra.contract import Host, Role
 
 UNITS = {
-    None: ["ssh.service", "nftables.service", "systemd-journald.service", "unattended-upgrades.service", "till-log-certificate.path"],
+    None: [
+        "ssh.service",
+        "nftables.service",
+        "systemd-journald.service",
+        "unattended-upgrades.service",
+        "till-log-certificate.path",
+    ],
     Role.ETCD: ["etcd.service"],
     Role.DATABASE: ["patroni.service", "till-patroni-certificate.path"],
     Role.APP: ["till-database-proxy.service", "directus.service"],
