@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -225,3 +226,61 @@ def test_the_sftp_user_gets_no_shell_and_sees_no_other_folder(keeper: str, pushe
         assert "Permission denied" in tried("bravo", f"{road} </dev/null").stderr
     finally:
         inside("bravo", f"rm -f {stolen}")
+
+
+OLD = (
+    "import json; p = '/var/lib/till/config-backup.json'; f = json.load(open(p)); f['at'] = '2020-01-01T00:00:00+00:00'"
+)
+# What is broken on a host, how it is mended, and the check of `till verify` that must see it.
+BREAKS = {
+    "timer": (
+        "alpha",
+        "systemctl disable --now till-config-backup.timer",
+        "systemctl enable --now till-config-backup.timer",
+        "test_timers_are_as_policy_says",
+    ),
+    "age": (
+        "alpha",
+        f"cp -p /var/lib/till/config-backup.json /run/kept; python3 -c \"{OLD}; json.dump(f, open(p, 'w'))\"",
+        "mv /run/kept /var/lib/till/config-backup.json",
+        "test_last_backup_went_well_and_is_young",
+    ),
+    "mode": (
+        "alpha",
+        "chmod 0644 /etc/till/credentials/config_backup_key",
+        "chmod 0600 /etc/till/credentials/config_backup_key",
+        "test_key_and_password_are_roots_alone",
+    ),
+    "lock-in": (
+        "ops",
+        "sed -i.kept /ForceCommand/d /etc/ssh/sshd_config.d/90-till-config.conf",
+        "mv /etc/ssh/sshd_config.d/90-till-config.conf.kept /etc/ssh/sshd_config.d/90-till-config.conf",
+        "test_each_host_is_locked_into_its_own_folder",
+    ),
+    "empty-repository": (
+        "ops",
+        "mv /var/lib/till-config-backup/ops/repository/snapshots /var/lib/till-config-backup/ops/kept;"
+        " mkdir /var/lib/till-config-backup/ops/repository/snapshots",
+        "rmdir /var/lib/till-config-backup/ops/repository/snapshots;"
+        " mv /var/lib/till-config-backup/ops/kept /var/lib/till-config-backup/ops/repository/snapshots",
+        "test_the_repository_has_that_snapshot_and_is_encrypted",
+    ),
+}
+
+
+@pytest.mark.parametrize("broken", BREAKS)
+def test_verify_sees_what_was_broken(lab: Contract, pushed: dict[str, Any], broken: str) -> None:
+    host, damage, repair, check = BREAKS[broken]
+
+    def verdict() -> int:
+        return subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "tests/hosts/test_config_backup.py", "-k", f"{check} and {host}"],
+            cwd=CHECKOUT, env={**os.environ, "TILL_STACK": lab.stack}, capture_output=True, timeout=180,
+        ).returncode  # fmt: skip
+
+    inside(host, damage)
+    try:
+        assert verdict() == 1
+    finally:
+        inside(host, repair)
+    assert verdict() == 0

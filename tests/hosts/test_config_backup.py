@@ -45,6 +45,13 @@ def test_timers_are_as_policy_says(host: Host, machine: Machine) -> None:
         assert f"OnCalendar={normal.splitlines()[0]} ;" in facts["TimersCalendar"], timer
 
 
+def test_retention_and_what_is_kept_out_are_policy(host: Host, machine: Machine) -> None:
+    settings = json.loads(machine.file(SETTINGS).content_string)
+    assert settings["keep"] == dict(POLICY["config_backup_keep"])
+    assert settings["exclude"] == list(POLICY["config_backup_exclude"])
+    assert settings["check_data"] == POLICY["config_backup_check_data"]
+
+
 def test_last_backup_went_well_and_is_young(host: Host, machine: Machine) -> None:
     facts = json.loads(machine.file(RESULT).content_string)
     assert facts["ok"] is True, facts.get("error")

@@ -93,7 +93,7 @@ PRESENT = {
     "till_backup_last_completed_timestamp_seconds": "0+60x90",
     'till_drill_last_success_timestamp_seconds{drill="restore"}': "0+60x90",
     'till_wal_archive_failing{host="alpha"}': "0x90",
-    'till_config_backup_last_success_timestamp_seconds{host="bravo"}': "0+60x90",
+    'till_config_backup_last_success_timestamp_seconds{host="bravo",instance="bravo:9100"}': "0+60x90",
 }
 
 
