@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import importlib.util
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from typing import Any
 
 from infra.contract import Contract
 from till import inventory, processes
+from till.errors import UsageError
 from till.paths import PLAYBOOKS
 
 # Persists between the tasks of a run; ended with the run.
@@ -38,6 +40,8 @@ retry_files_enabled = False
 deprecation_warnings = False
 nocows = True
 timeout = {connect_timeout_s}
+strategy_plugins = {strategies}
+strategy = mitogen_linear
 local_tmp = {folder}/ansible
 roles_path = {playbooks}/roles
 [ssh_connection]
@@ -77,6 +81,7 @@ class Workplace:
                 connect_timeout_s=CONNECT_TIMEOUT_S,
                 folder=folder,
                 playbooks=PLAYBOOKS,
+                strategies=_strategies(),
                 ssh_args=" ".join(self.ssh_options()),
             ),
         )
@@ -132,6 +137,14 @@ class Workplace:
             processes.end(self.folder)
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _strategies() -> Path:
+    """Where Mitogen's strategy lies: one Python per host and run in the place of one per task (docs/adr/0014)."""
+    found = importlib.util.find_spec("ansible_mitogen")
+    if found is None or found.origin is None:
+        raise UsageError("Mitogen is not installed", "tools/setup")
+    return Path(found.origin).parent / "plugins" / "strategy"
 
 
 def _base() -> Path:

@@ -70,7 +70,8 @@ def lab_leftovers() -> Iterator[str]:
 
 def test_a_lab_from_nothing_to_nothing(project: Project, lab_leftovers: str) -> None:
     settings = filled_in("lab") | {"labHostMemoryMb": "256"}
-    settings["hosts"] = [{"name": "alpha", "site": "alpha", "roles": ["edge", "app", "database", "etcd", "nameserver"]}]
+    roles = ["edge", "app", "database", "etcd", "nameserver", "backup_repository"]
+    settings["hosts"] = [{"name": "alpha", "site": "alpha", "roles": roles}]
     project.settings(LAB_STACK, settings)
     project.run("up", "--yes", "--skip-preview")
     contract = parse(project.run("stack", "output", "contract", "--show-secrets"))

@@ -8,10 +8,11 @@ import time
 from typing import Any
 
 import pytest
+import typer
 
-from till import cli
 from till.errors import GateSaidNo, HostUnreachable, Refused, TillError, UsageError
 from till.paths import CHECKOUT, VENV_BIN
+from till.verb import answer
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -59,8 +60,8 @@ def test_exit_codes_and_facts(error: TillError, code: int, capsys: pytest.Captur
     def work(_progress: Any) -> dict[str, Any]:
         raise error
 
-    with pytest.raises(cli.typer.Exit) as ended:
-        cli._answer("lab", True, work, print)
+    with pytest.raises(typer.Exit) as ended:
+        answer("lab", True, work, print)
     assert ended.value.exit_code == code
     assert json.loads(capsys.readouterr().out)["changed"] == 3
 
@@ -69,8 +70,8 @@ def test_an_unexpected_error_tells_its_place_but_not_its_words(capsys: pytest.Ca
     def work(_progress: Any) -> dict[str, Any]:
         raise ValueError("canary")
 
-    with pytest.raises(cli.typer.Exit) as ended:
-        cli._answer("lab", True, work, print)
+    with pytest.raises(typer.Exit) as ended:
+        answer("lab", True, work, print)
     captured = capsys.readouterr()
     assert ended.value.exit_code == 1
     assert "canary" not in captured.out and "unexpected ValueError at " in json.loads(captured.out)["error"]
