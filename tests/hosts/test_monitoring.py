@@ -17,6 +17,7 @@ POLICY = YAML(typ="safe").load((PLAYBOOKS / "group_vars" / "all" / "policy.yml")
 ALERTS = {
     "BackupTooOld",
     "BackupFailed",
+    "BackupFault",
     "DrillFailed",
     "DrillOverdue",
     "WalArchiveStuck",

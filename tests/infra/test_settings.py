@@ -14,6 +14,7 @@ from .conftest import as_config, filled_in, stack_file
 
 Break = Callable[[dict[str, Any]], Any]
 STACKS = ("lab", "staging", "production")
+NO_ETCD = ["edge", "app", "database", "nameserver", "backup_repository"]
 
 
 def check(stack: str, settings: dict[str, Any], encrypted: tuple[str, ...] = SECRET_KEYS) -> str:

@@ -20,7 +20,7 @@ FILES = Path(__file__).parents[2] / "playbooks" / "roles" / "config_backup" / "f
 @pytest.fixture(scope="module")
 def program() -> ModuleType:
     if not shutil.which("restic"):
-        pytest.skip("restic is not here: run `tools/setup --tests`")
+        pytest.fail("restic is not here: run `tools/setup --tests`")
     sys.path.insert(0, str(FILES))
     spec = importlib.util.spec_from_file_location("config_backup", FILES / "config_backup.py")
     assert spec and spec.loader

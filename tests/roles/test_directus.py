@@ -23,7 +23,7 @@ def node(module: str, expression: str) -> Any:
     """The value of a JavaScript `expression` in which `m` is the role's module."""
     binary = shutil.which("node")
     if not binary:
-        pytest.skip("node is not on PATH: run `make tools`")
+        pytest.fail("node is not on PATH: run `make tools`")
     path = (ROLE / "files" / module).as_uri()
     script = f"import * as m from {json.dumps(path)}; console.log(JSON.stringify({expression}))"
     done = subprocess.run(
