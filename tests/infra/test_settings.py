@@ -85,7 +85,11 @@ def host(settings: dict[str, Any], position: int = 0, **changes: Any) -> dict[st
         (lambda s: host(s, roles=["edge", "app", "etcd", "resolver"]), "hosts[0].roles", "till:outside only"),
         (lambda s: host(s, roles=["edge", "app"]), "hosts", "2 etcd members"),
         (lambda s: [host(s, i, roles=NO_ETCD) for i in range(3)], "hosts", "0 etcd"),
-        (lambda s: s["hosts"][2]["roles"].remove("backup_repository"), "hosts", "no host has the role backup_repository"),
+        (
+            lambda s: s["hosts"][2]["roles"].remove("backup_repository"),
+            "hosts",
+            "no host has the role backup_repository",
+        ),
         (
             lambda s: [host(s, i, roles=["edge", "app", "etcd"]) for i in range(3)],
             "hosts",
