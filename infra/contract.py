@@ -93,6 +93,18 @@ class Settlement(_Document):
     rate_per_omr: str
 
 
+class Offsite(_Document):
+    """A bucket (S3) with the second repository of backups. Its keys are in `Contract.secrets`."""
+
+    endpoint: str
+    port: int
+    bucket: str
+    region: str
+    path: str
+    uri_style: Literal["host", "path"]
+    ca_pem: str = ""
+
+
 class Certificate(_Document):
     """A host's certificate from the internal CA, for server and client use."""
 
@@ -118,6 +130,7 @@ class Contract(_Document):
     paypal: PayPal
     acme: Acme
     settlement: Settlement
+    backup_offsite: Offsite | None = None
     public_env: dict[str, str] = {}
     ssh_private_key: Secret | None = None
     internal_ca_pem: str

@@ -68,6 +68,9 @@ Label = Annotated[str, _check(lambda text: bool(LABEL.match(text)), "not a name 
 DomainName = Annotated[
     str, _check(lambda text: bool(DOMAIN.match(text)), "not a domain name (small letters, no dot at the end)")
 ]
+HostName = Annotated[
+    str, _check(lambda text: bool(DOMAIN.match(text) or LABEL.match(text)), "not a host name (no scheme, no port)")
+]
 Address = Annotated[str, _check(_is_address, "not an IP address")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 HostKey = Annotated[str, _check(_is_host_key, f"not a public host key. Next: {KEYSCAN}")]

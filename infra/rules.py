@@ -2,45 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from infra import credentials
 from infra.contract import OUTSIDE_ROLES, Role
 from infra.formats import KEYSCAN
+from infra.problem import Problem
 
 if TYPE_CHECKING:
     from infra.settings import HostSettings, OutsideSettings, Settings
 
-PLACEHOLDER = re.compile(r"(?i)replace-?me|change-?me|your[_-]|^todo$|^x+$")
-SHOWN_CHARACTERS = 100
 LIVE_ONLY = "production"
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A setting that can't be used: where it is, what it says, why not, and what to run."""
-
-    key: str
-    value: Any
-    reason: str
-    next_command: str
-
-    def sentence(self, secret_keys: Collection[str]) -> str:
-        shown = "" if self.value is None else f" = {_brief(self.value)}"
-        if self.key in secret_keys:
-            shown = " = [REDACTED]"
-        return f"till:{self.key}{shown}: {_sentence(self.reason)} Next: {self.next_command}"
-
-
-def _sentence(reason: str) -> str:
-    return reason if reason.endswith("?") else f"{reason.rstrip('. ')}."
-
-
-def _brief(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
 
 
 def problems(stack: str, settings: Settings, secret_keys: Collection[str]) -> list[Problem]:
@@ -49,7 +22,8 @@ def problems(stack: str, settings: Settings, secret_keys: Collection[str]) -> li
         *_environment(stack, settings),
         *_names(settings),
         *_hosts(stack, settings),
-        *_credentials(stack, settings, secret_keys),
+        *credentials.paypal(stack, settings, secret_keys),
+        *credentials.offsite(stack, settings, secret_keys),
         *_certificates(settings),
     ]
 
@@ -152,27 +126,6 @@ def _places(stack: str, made_here: bool, every: list[HostSettings | OutsideSetti
                 yield Problem(
                     f"{place}.address", f"{host.address}:{host.port}", f"the place of host {first}, too", edit
                 )
-
-
-def _credentials(stack: str, settings: Settings, secret_keys: Collection[str]) -> Iterator[Problem]:
-    if settings.paypal_mode == "simulator":
-        return
-    given = {
-        "paypalClientId": settings.paypal_client_id,
-        "paypalClientSecret": settings.paypal_client_secret.get_secret_value(),
-        "paypalWebhookId": settings.paypal_webhook_id,
-        "sentryDsn": settings.sentry_dsn.get_secret_value(),
-        "gaId": settings.ga_id,
-    }
-    for key, value in given.items():
-        secret = key in ("paypalClientSecret", "sentryDsn")
-        following = f"pulumi config set {'--secret ' if secret else ''}till:{key} -s {stack}"
-        if PLACEHOLDER.search(value):
-            yield Problem(key, value, "still the placeholder", following)
-        elif not value and key.startswith("paypal"):
-            yield Problem(key, None, f"empty, and paypalMode is {settings.paypal_mode}", following)
-        elif value and secret and key not in secret_keys:
-            yield Problem(key, value, "stands unencrypted in the stack file", following)
 
 
 def _certificates(settings: Settings) -> Iterator[Problem]:

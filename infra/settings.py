@@ -15,8 +15,8 @@ from pydantic.alias_generators import to_camel
 
 from infra import rules
 from infra.contract import Environment, PayPalMode, Role
-from infra.formats import AUTO, Address, Decimal, DomainName, HostKey, HttpsUrl, Label, Port, Subnet
-from infra.rules import Problem
+from infra.formats import AUTO, Address, Decimal, DomainName, HostKey, HostName, HttpsUrl, Label, Port, Subnet
+from infra.problem import Problem
 
 
 class SettingsError(ValueError):
@@ -54,6 +54,19 @@ class OutsideSettings(_Settings):
 AnyHost = HostSettings | OutsideSettings
 
 
+class OffsiteSettings(_Settings):
+    """A bucket elsewhere that keeps a second repository of backups; its keys are settings of their own."""
+
+    endpoint: HostName
+    port: Port = 443
+    bucket: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
+    region: str = Field(pattern=r"^[a-z0-9-]+$")
+    path: str = Field("/till", pattern=r"^(/[A-Za-z0-9._-]+)+$")
+    uri_style: Literal["host", "path"] = "host"
+    # Of a store whose certificate the machine's own roots don't vouch for.
+    ca_pem: str = Field("", pattern=r"^(-----BEGIN CERTIFICATE-----[\s\S]*)?$")
+
+
 class Settings(_Settings):
     """All of a stack's settings, each key once in every stack file."""
 
@@ -76,6 +89,9 @@ class Settings(_Settings):
     sentry_dsn: SecretStr
     ga_id: str
     log_level: Literal["debug", "info", "warn", "error"]
+    backup_offsite: OffsiteSettings | None
+    backup_offsite_access_key: SecretStr
+    backup_offsite_secret_key: SecretStr
     internal_ca_days: int = Field(gt=0)
     host_certificate_days: int = Field(gt=0)
     host_certificate_renew_days: int = Field(gt=0)
@@ -86,8 +102,9 @@ class Settings(_Settings):
 
 
 KEYS = tuple(to_camel(name) for name in Settings.model_fields)
-SECRET_KEYS = ("paypalClientSecret", "sentryDsn")
-STRUCTURED = ("hosts", "outside")
+SECRET_KEYS = ("paypalClientSecret", "sentryDsn", "backupOffsiteAccessKey", "backupOffsiteSecretKey")
+STRUCTURED = ("hosts", "outside", "backupOffsite")
+OPTIONAL = ("outside", "backupOffsite")
 
 
 def read(stack: str, config: Mapping[str, str], secret_keys: Collection[str]) -> Settings:
@@ -140,7 +157,7 @@ def _missing(stack: str, config: Mapping[str, str]) -> list[Problem]:
     return [
         Problem(key, None, "missing", f"pulumi config set till:{key} VALUE -s {stack}")
         for key in KEYS
-        if key not in config and key != "outside"
+        if key not in config and key not in OPTIONAL
     ]
 
 
@@ -155,7 +172,7 @@ def _problem(found: Any, config: Mapping[str, str]) -> Problem:
             value = None
     reason = found["msg"].removeprefix("Value error, ")
     if found["type"] == "extra_forbidden":
-        reason = "no such setting of a host"
+        reason = f"no such setting of {'the second repository' if key == 'backupOffsite' else 'a host'}"
     reason, _, following = reason.partition(" Next: ")
     return Problem(place, value, reason, following or f"edit {place} in the stack file")
 

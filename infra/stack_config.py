@@ -10,7 +10,12 @@ from pulumi.runtime.config import CONFIG, is_config_secret
 from infra.settings import Settings
 
 NAMESPACE = "till:"
-GIVEN = {"sentry_dsn": "sentryDsn", "paypal_client_secret": "paypalClientSecret"}
+GIVEN = {
+    "sentry_dsn": "sentryDsn",
+    "paypal_client_secret": "paypalClientSecret",
+    "backup_offsite_access_key": "backupOffsiteAccessKey",
+    "backup_offsite_secret_key": "backupOffsiteSecretKey",
+}
 
 
 def read_config() -> tuple[dict[str, str], frozenset[str]]:

@@ -18,12 +18,15 @@ def _repository(workplace: Workplace) -> str:
     return host_program.host_with(workplace.contract, Role.BACKUP_REPOSITORY).name
 
 
-def now(workplace: Workplace, kind: str, progress: Progress) -> dict[str, Any]:
-    """Make the backup that is due, or one of a type (full, diff, incr). Returns type, label, bytes and seconds."""
+def now(workplace: Workplace, kind: str, repository: int, progress: Progress) -> dict[str, Any]:
+    """Make the backup that is due, or one of a type (full, diff, incr), in one repository or (0) in all.
+
+    Returns type, label, bytes and seconds; `offsite` has those of the second repository.
+    """
     host = _repository(workplace)
     progress.say(f"{host} makes a backup")
     made: dict[str, Any] = host_program.ask_detached(
-        workplace, host, "till-backup-now", "backup", "now", *(["--type", kind] if kind else []),
+        workplace, host, "till-backup-now", "backup", "now", *(["--type", kind] if kind else []), *_one(repository),
         timeout_s=thresholds()["backup"]["deadline_s"], next_command=f"ssh {host} {WATCH}",
     )  # fmt: skip
     return made
@@ -38,12 +41,16 @@ def facts(workplace: Workplace) -> dict[str, Any]:
     return found
 
 
-def verify(workplace: Workplace, progress: Progress) -> dict[str, Any]:
+def _one(repository: int) -> list[str]:
+    return ["--repository", str(repository)] if repository else []
+
+
+def verify(workplace: Workplace, repository: int, progress: Progress) -> dict[str, Any]:
     """Read every backup and segment and look for gaps; GateSaidNo when the facts are not as policy wants them."""
     host, stack = _repository(workplace), workplace.contract.stack
     progress.say(f"{host} reads the whole repository")
     read: dict[str, Any] = host_program.ask_detached(
-        workplace, host, "till-backup-verify-now", "backup", "verify",
+        workplace, host, "till-backup-verify-now", "backup", "verify", *_one(repository),
         timeout_s=thresholds()["backup"]["deadline_s"], next_command="less docs/runbooks/backup.md",
     )  # fmt: skip
     found = facts(workplace)

@@ -11,6 +11,10 @@ from rich.table import Table
 
 from till.verb import Json, Stack, answer, line
 
+Repository = Annotated[int, typer.Option(min=1, max=2, help="1: on the backup host, 2: elsewhere (till:backupOffsite)")]
+AnyRepository = Annotated[
+    int, typer.Option("--repository", min=0, max=2, help="1: on the backup host, 2: elsewhere, 0: all there are")
+]
 backup_app = typer.Typer(no_args_is_help=True, help="Backups of the database: make, list, read through.")
 drill_app = typer.Typer(no_args_is_help=True, help="Drills: recovery rehearsed and measured.")
 
@@ -26,6 +30,7 @@ def add_to(app: typer.Typer) -> None:
 def backup_now(
     stack: Stack,
     kind: Annotated[str, typer.Option("--type", help="full, diff or incr; by default the type that is due")] = "",
+    repository: AnyRepository = 0,
     as_json: Json = False,
 ) -> None:
     """Make a backup now."""
@@ -34,7 +39,7 @@ def backup_now(
     answer(
         stack,
         as_json,
-        lambda progress: recovery_flow.backup_now(stack, kind, progress),
+        lambda progress: recovery_flow.backup_now(stack, kind, repository, progress),
         line("type", "label", "database_bytes", "repository_bytes"),
     )
 
@@ -48,25 +53,25 @@ def backup_list(stack: Stack, as_json: Json = False) -> None:
 
 
 @backup_app.command("verify")
-def backup_verify(stack: Stack, as_json: Json = False) -> None:
+def backup_verify(stack: Stack, repository: AnyRepository = 0, as_json: Json = False) -> None:
     """Read every backup and every segment of WAL, and look for gaps."""
     from till import recovery_flow
 
     answer(
         stack,
         as_json,
-        lambda progress: recovery_flow.backup_verify(stack, progress),
+        lambda progress: recovery_flow.backup_verify(stack, repository, progress),
         line("verified_backups", "verify_s", "faults"),
     )
 
 
 @drill_app.command("restore")
-def drill_restore(stack: Stack, as_json: Json = False) -> None:
+def drill_restore(stack: Stack, repository: Repository = 1, as_json: Json = False) -> None:
     """Restore the newest backup beside the running database, compare row by row, measure, clean up."""
     from till import recovery_flow
 
     shown = ("rpo_s", "rto_s", "verified_tables", "verified_rows", "restore_bytes_per_s", "disk_bytes_per_s", "report")
-    answer(stack, as_json, lambda progress: recovery_flow.drill_restore(stack, progress), line(*shown))
+    answer(stack, as_json, lambda progress: recovery_flow.drill_restore(stack, repository, progress), line(*shown))
 
 
 @drill_app.command("list")
@@ -82,6 +87,7 @@ def restore(
     to: Annotated[
         str, typer.Option("--to", help="latest, or a time like 2026-01-31T13:05:00+04:00 (UTC without zone)")
     ],
+    repository: Repository = 1,
     host: Annotated[str, typer.Option(help="where to restore; by default where the database leads")] = "",
     confirm: Annotated[str, typer.Option(help="the stack's name, typed, where a live database is replaced")] = "",
     as_json: Json = False,
@@ -93,7 +99,7 @@ def restore(
     answer(
         stack,
         as_json,
-        lambda progress: recovery_flow.restore_database(stack, to, host, confirm, progress),
+        lambda progress: recovery_flow.restore_database(stack, to, repository, host, confirm, progress),
         line(*shown),
     )
 

@@ -14,16 +14,16 @@ from till.workplace import Workplace, opened
 
 # Of a drill, what a journal entry keeps.
 DRILL_FACTS = (
-    "name", "drill", "rpo_s", "rto_s", "restore_bytes_per_s", "disk_bytes_per_s", "verified_tables", "verified_rows",
-    "backup", "reason",
+    "name", "drill", "repository", "rpo_s", "rto_s", "restore_bytes_per_s", "disk_bytes_per_s", "verified_tables",
+    "verified_rows", "backup", "reason",
 )  # fmt: skip
 
 
-def backup_now(name: str, kind: str, progress: Progress) -> dict[str, Any]:
+def backup_now(name: str, kind: str, repository: int, progress: Progress) -> dict[str, Any]:
     """Make a backup: the type that is due, or the one asked for."""
     contract = stack.contract(name)
     with opened(contract) as workplace, change(name, "backup now", progress, redact.of(contract)) as facts:
-        made = backup.now(workplace, kind, progress)
+        made = backup.now(workplace, kind, repository, progress)
         facts |= made
     return made
 
@@ -34,17 +34,17 @@ def backup_list(name: str) -> dict[str, Any]:
         return backup.facts(workplace)
 
 
-def backup_verify(name: str, progress: Progress) -> dict[str, Any]:
-    """Read the whole repository."""
+def backup_verify(name: str, repository: int, progress: Progress) -> dict[str, Any]:
+    """Read a whole repository, or (0) all there are."""
     with opened(stack.contract(name)) as workplace:
-        return backup.verify(workplace, progress)
+        return backup.verify(workplace, repository, progress)
 
 
-def drill_restore(name: str, progress: Progress) -> dict[str, Any]:
+def drill_restore(name: str, repository: int, progress: Progress) -> dict[str, Any]:
     """Restore the newest backup beside the running database, compare, measure, clean up, report."""
     with opened(stack.contract(name)) as workplace:
         try:
-            result = restore_drill.run(workplace, progress)
+            result = restore_drill.run(workplace, repository, progress)
         except GateSaidNo:
             _note_drills(name, workplace)
             raise
@@ -75,7 +75,9 @@ def _note_drills(name: str, workplace: Workplace) -> None:
         journal.append(path, "drill restore", bool(judged["ok"]), {**facts, "held_at": judged["at"]})
 
 
-def restore_database(name: str, to: str, host: str, confirmation: str, progress: Progress) -> dict[str, Any]:
+def restore_database(
+    name: str, to: str, repository: int, host: str, confirmation: str, progress: Progress
+) -> dict[str, Any]:
     """Put a restored database in the place of the running one; nothing is replaced before it was proven."""
     contract = stack.contract(name)
     with opened(contract) as workplace:
@@ -83,7 +85,7 @@ def restore_database(name: str, to: str, host: str, confirmation: str, progress:
         restore.refuse_unconfirmed(contract, to, leads, confirmation)
         chosen = restore.target_host(contract, host, leads, restore.unfinished(workplace))
         with change(name, "restore", progress, redact.of(contract)) as facts:
-            facts |= {"to": to, "host": chosen}
-            result = restore.run(workplace, to, chosen, leads, progress)
+            facts |= {"to": to, "repository": repository, "host": chosen}
+            result = restore.run(workplace, to, repository, chosen, leads, progress)
             facts |= {key: value for key, value in result.items() if key != "order"}
     return result

@@ -6,15 +6,14 @@ import time
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-from till import host_program, play, probe, smoke, status
+from till import backup, host_program, play, probe, smoke, status
 from till.errors import Refused, TillError, UsageError
 from till.progress import Progress
-from till.thresholds import thresholds
 from till.workplace import Workplace
 
 # What the host's own state of a restore is worth to whoever asked for it.
 TOLD = (
-    "to", "label", "recovered_to", "timeline", "restore_bytes", "fetch_s", "prove_s", "verified_tables",
+    "to", "repository", "label", "recovered_to", "timeline", "restore_bytes", "fetch_s", "prove_s", "verified_tables",
     "verified_rows",
 )  # fmt: skip
 
@@ -52,7 +51,7 @@ def target_host(contract: Contract, asked: str, leads: str, begun: dict[str, dic
     if other:
         raise Refused(
             f"a restore to {begun[other]['to']} is unfinished on {other} ({begun[other]['phase']})",
-            f"till restore {contract.stack} --to '{begun[other]['to']}' --host {other} --confirm {contract.stack}",
+            _again(contract, begun[other]["to"], other, begun[other].get("repository", 1)),
         )
     return next(iter(begun), "") or asked or leads or able[0]
 
@@ -66,11 +65,16 @@ def refuse_unconfirmed(contract: Contract, to: str, leads: str, confirmation: st
         )
 
 
-def run(workplace: Workplace, to: str, host: str, leads: str, progress: Progress) -> dict[str, Any]:
+def _again(contract: Contract, to: str, host: str, repository: int) -> str:
+    source = f" --repository {repository}" if repository > 1 else ""
+    return f"till restore {contract.stack} --to '{to}' --host {host}{source} --confirm {contract.stack}"
+
+
+def run(workplace: Workplace, to: str, repository: int, host: str, leads: str, progress: Progress) -> dict[str, Any]:
     """Restore; returns what was restored and rto_s, from the first step until something was bought again."""
     contract, began = workplace.contract, time.monotonic()
-    again = f"till restore {contract.stack} --to '{to}' --host {host} --confirm {contract.stack}"
-    variables = {"restore_host": host, "restore_to": to, "restore_leader": leads}
+    again = _again(contract, to, host, repository)
+    variables = {"restore_host": host, "restore_to": to, "restore_repository": repository, "restore_leader": leads}
     played = play.run(workplace, "restore.yml", progress, variables)
     played.raise_for_failure(contract, again)
     state: dict[str, Any] = host_program.ask(
@@ -88,10 +92,14 @@ def run(workplace: Workplace, to: str, host: str, leads: str, progress: Progress
         ) from None
     result["rto_s"] = round(time.monotonic() - began, 1)
     # From here on the road back is a backup of the new timeline.
-    repository = host_program.host_with(contract, Role.BACKUP_REPOSITORY).name
-    result["backup"] = host_program.ask_detached(
-        workplace, repository, "till-backup-now", "backup", "now",
-        timeout_s=thresholds()["backup"]["deadline_s"], next_command=f"till backup now {contract.stack}",
-    )["label"]  # fmt: skip
+    try:
+        result["backup"] = backup.now(workplace, "", 0, progress)["label"]
+    except TillError as reason:
+        raise TillError(
+            f"the restored database leads and sells, but has no backup yet: {reason.message};"
+            f" the replaced one is kept on {host} as {state.get('replaced')}",
+            f"till provision {contract.stack} --tags backup_repository, then {again}",
+            result,
+        ) from None
     host_program.ask(workplace, host, "restore", "finish", timeout_s=600, next_command=again)
     return result

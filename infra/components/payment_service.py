@@ -144,6 +144,7 @@ def compose(
         settlement=contract.Settlement(
             currency=settings.settlement_currency, rate_per_omr=settings.settlement_rate_per_omr
         ),
+        backup_offsite=contract.Offsite(**settings.backup_offsite.model_dump()) if settings.backup_offsite else None,
         public_env={
             "NEXT_PUBLIC_GA_ID": settings.ga_id,
             "LOG_LEVEL": settings.log_level,

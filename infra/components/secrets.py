@@ -20,6 +20,7 @@ PASSWORDS = (
     "directus_api_token",
     "nameserver_api_key",
     "backup_cipher_key",
+    "backup_offsite_cipher_key",
     "config_backup_key",
 )
 KEY_BYTES = 32

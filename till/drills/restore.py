@@ -17,30 +17,30 @@ from till.progress import Progress
 from till.thresholds import thresholds
 from till.workplace import UNREACHED, Workplace
 
-UNIT = "till-drill-restore.service"
+UNITS = {1: "till-drill-restore.service", 2: "till-drill-restore-offsite.service"}
 RESULTS = "/var/lib/till/drills"
 STATUS = "/run/till-drill-restore.json"
 POLL_S = 1.0
 RUNNING = ("activating", "active", "deactivating", "reloading")
 
 
-def run(workplace: Workplace, progress: Progress) -> dict[str, Any]:
+def run(workplace: Workplace, repository: int, progress: Progress) -> dict[str, Any]:
     """Hold a drill. Returns its result with the report's path; GateSaidNo carries the result of one that failed."""
-    host, stack = _host(workplace), workplace.contract.stack
-    if _state(workplace, host) in RUNNING:
+    host, stack, unit = _host(workplace), workplace.contract.stack, UNITS[repository]
+    if any(_state(workplace, host, other) in RUNNING for other in UNITS.values()):
         raise TillError(f"a restore drill is under way on {host}", f"till drill list {stack}")
     before = {result["name"] for result in results(workplace)}
-    started = workplace.ssh(host, f"systemctl start --no-block {UNIT}")
+    started = workplace.ssh(host, f"systemctl start --no-block {unit}")
     if started.returncode != 0:
-        raise TillError(f"{host}: {UNIT} does not start: {started.stderr.strip()[-600:]}", f"till provision {stack}")
+        raise TillError(f"{host}: {unit} does not start: {started.stderr.strip()[-600:]}", f"till provision {stack}")
     try:
-        _follow(workplace, host, progress)
+        _follow(workplace, host, unit, progress)
     except KeyboardInterrupt:
-        workplace.ssh(host, f"systemctl stop {UNIT}", timeout_s=60)
+        workplace.ssh(host, f"systemctl stop {unit}", timeout_s=60)
         raise Interrupted("the drill was interrupted and has been cleaned up", f"till drill restore {stack}") from None
     new = [result for result in results(workplace) if result["name"] not in before]
     if not new:
-        raise TillError(f"the drill on {host} left no result", f"ssh {host} journalctl -u {UNIT} -n 50")
+        raise TillError(f"the drill on {host} left no result", f"ssh {host} journalctl -u {unit} -n 50")
     return judged(stack, new[-1])
 
 
@@ -81,17 +81,17 @@ def _host(workplace: Workplace) -> str:
     return host_program.host_with(workplace.contract, Role.BACKUP_REPOSITORY).name
 
 
-def _state(workplace: Workplace, host: str) -> str:
-    return workplace.ssh(host, f"systemctl show --property=ActiveState --value {UNIT}").stdout.strip()
+def _state(workplace: Workplace, host: str, unit: str) -> str:
+    return workplace.ssh(host, f"systemctl show --property=ActiveState --value {unit}").stdout.strip()
 
 
-def _follow(workplace: Workplace, host: str, progress: Progress) -> None:
+def _follow(workplace: Workplace, host: str, unit: str, progress: Progress) -> None:
     """Say each phase as it begins, until the unit has ended; a lost connection is tried again until the deadline."""
     deadline = time.monotonic() + thresholds()["drill_restore"]["deadline_s"]
     said = ""
     while time.monotonic() < deadline:
         told = workplace.ssh(
-            host, f"sh -c 'systemctl show --property=ActiveState --value {UNIT}; cat {STATUS} 2>/dev/null || true'"
+            host, f"sh -c 'systemctl show --property=ActiveState --value {unit}; cat {STATUS} 2>/dev/null || true'"
         )
         state, _, status = told.stdout.partition("\n")
         phase = json.loads(status)["phase"] if status.strip().startswith("{") else ""
@@ -101,4 +101,4 @@ def _follow(workplace: Workplace, host: str, progress: Progress) -> None:
         if told.returncode == 0 and state not in RUNNING:
             return
         time.sleep(POLL_S)
-    raise TillError(f"the drill on {host} goes on after its deadline", f"ssh {host} systemctl status {UNIT}")
+    raise TillError(f"the drill on {host} goes on after its deadline", f"ssh {host} systemctl status {unit}")

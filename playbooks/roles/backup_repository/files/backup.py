@@ -1,10 +1,13 @@
 #!/usr/bin/python3
 """Backups on the host that holds the repository.
 
+    backup stanza                        make the database known to every repository; refuse one that knows another
     backup now [--type full|diff|incr]   make the backup that is due (or that type); prints its facts as JSON
     backup facts                         what is there, and what is not as policy wants it, as JSON
     backup verify                        read the whole repository: checksums of every backup and segment; gaps in WAL
     backup watch                         facts into metrics; exit code 1 and sentences when something is wrong
+
+`--repository N` takes one repository: 1 on this host, 2 elsewhere. Without it `now` and `verify` take all there are.
 
 Exit codes: 0 done and well, 1 a fault or something wrong (said on stderr).
 """
@@ -12,22 +15,20 @@ Exit codes: 0 done and well, 1 a fault or something wrong (said on stderr).
 from __future__ import annotations
 
 import argparse
-import email.utils
 import fcntl
 import json
 import os
-import ssl
 import sys
 import time
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 import till_backup_plan as plan
 import till_metrics
+import till_stanza
 from till_pgbackrest import Fault, archive_gaps, info, pgbackrest, settings
+from till_repository import NAMES, OFFSITE, REPOSITORY, known
 
-REPOSITORY = Path("/var/lib/pgbackrest")
 POLICY = Path("/etc/till/backup-repository.json")
 LAST = Path("/var/lib/till/backup.json")
 LOCK = Path("/run/till-backup.lock")
@@ -40,67 +41,55 @@ def policy() -> dict[str, Any]:
     return {**settings(), **found}
 
 
-def leader(rules: dict[str, Any]) -> dict[str, Any] | None:
-    """The leading database by Patroni's own word: name, clock_offset_s (our clock less its); None: nobody leads."""
-    trust = ssl.create_default_context(cafile="/etc/till/pki/ca.pem")
-    for member in rules["databases"]:
-        asked = time.time()
-        try:
-            with urllib.request.urlopen(f"https://{member['name']}:8008/primary", timeout=3, context=trust) as answer:
-                told = email.utils.parsedate_to_datetime(answer.headers["Date"]).timestamp()
-        except OSError:
-            continue
-        # The header has whole seconds.
-        return {**member, "clock_offset_s": round((asked + time.time()) / 2 - told - 0.5, 1)}
-    return None
+def now(rules: dict[str, Any], kind: str | None, repositories: list[int]) -> dict[str, Any]:
+    """Make a backup in each of the repositories; one that fails does not keep the others from theirs.
 
-
-def known(rules: dict[str, Any]) -> dict[str, Any]:
-    """The facts of till_backup_plan with the disk, the clock and the archive's gaps, and the faults they amount to."""
-    found = info(rules["stanza"])
-    disk = os.statvfs(REPOSITORY)
-    leads = leader(rules)
-    facts = {
-        **plan.facts(found, time.time()),
-        "free_bytes": disk.f_bavail * disk.f_frsize,
-        "free_ratio": round(disk.f_bavail / disk.f_blocks, 4),
-        "leader": leads and leads["name"],
-        "clock_offset_s": leads and leads["clock_offset_s"],
-        "gaps": archive_gaps(rules["stanza"], found, rules["segment_mb"] << 20),
-    }
-    return {**facts, "faults": plan.faults(facts, rules)}
-
-
-def now(rules: dict[str, Any], kind: str | None) -> dict[str, Any]:
-    """Make a backup; from the leader where no replica is left. The repository is looked at before and after."""
+    Returns the facts of the first, and `offsite` with those of the second where it was made, too.
+    """
     began = time.time()
+    made: dict[int, dict[str, Any]] = {}
+    failed: dict[int, Fault] = {}
     with LOCK.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Fault("a backup is under way: journalctl -u till-backup -f") from None
-        chosen = kind or plan.due(info(rules["stanza"]), rules, began)
-        options = [f"--type={chosen}"]
-        try:
+        for repository in repositories:
             try:
-                pgbackrest(rules["stanza"], "backup", *options, timeout_s=rules["backup_timeout_s"])
+                made[repository] = make(rules, kind, repository)
             except Fault as reason:
-                if NO_REPLICA not in str(reason):
-                    raise
-                pgbackrest(
-                    rules["stanza"], "backup", *options, "--no-backup-standby", timeout_s=rules["backup_timeout_s"]
-                )
+                failed[repository] = reason
+        reasons = "; ".join(f"{NAMES[repository]}{reason}" for repository, reason in failed.items())
+        first = next(iter(made.values()), {})
+        note(
+            ok=not failed, kind=first.get("type", kind or "due"), began=began, reason=reasons,
+            label=first.get("label", ""),
+        )  # fmt: skip
+    if failed:
+        raise Fault(reasons, next(iter(failed.values())).code)
+    return {**first, **({"offsite": made[OFFSITE]} if len(made) > 1 else {})}
+
+
+def make(rules: dict[str, Any], kind: str | None, repository: int) -> dict[str, Any]:
+    """Make a backup in a repository; from the leader where no replica is left."""
+    began, stanza = time.time(), rules["stanza"]
+    chosen = kind or plan.due(info(stanza, repository), rules, began)
+    options = [f"--type={chosen}", f"--repo={repository}"]
+    try:
+        try:
+            pgbackrest(stanza, "backup", *options, timeout_s=rules["backup_timeout_s"])
         except Fault as reason:
-            told = Fault(f"{reason}{full()}", reason.code)
-            note(ok=False, kind=chosen, began=began, reason=str(told))
-            raise told from None
-        made = plan.usable(info(rules["stanza"]))[-1]
-        note(ok=True, kind=made["type"], began=began, reason="", label=made["label"])
+            if NO_REPLICA not in str(reason):
+                raise
+            pgbackrest(stanza, "backup", *options, "--no-backup-standby", timeout_s=rules["backup_timeout_s"])
+    except Fault as reason:
+        raise Fault(f"{reason}{full() if repository == 1 else ''}", reason.code) from None
+    one = plan.usable(info(stanza, repository))[-1]
     return {
-        "type": made["type"],
-        "label": made["label"],
-        "database_bytes": made["info"]["size"],
-        "repository_bytes": made["info"]["repository"]["delta"],
+        "type": one["type"],
+        "label": one["label"],
+        "database_bytes": one["info"]["size"],
+        "repository_bytes": one["info"]["repository"]["delta"],
         "backup_s": round(time.time() - began, 1),
     }
 
@@ -125,18 +114,26 @@ def note(*, ok: bool, kind: str, began: float, reason: str, label: str = "") -> 
     till_metrics.replace(LAST, json.dumps(told) + "\n", 0o644)
 
 
-def verify(rules: dict[str, Any]) -> dict[str, Any]:
-    """Read every file of the repository; raises Fault naming what is corrupt or missing."""
-    began = time.time()
-    said = pgbackrest(rules["stanza"], "verify", "--output=text", "--verbose", timeout_s=rules["backup_timeout_s"])
-    broken = plan.read_through(said)
-    holes = [
-        f"WAL {gap} is missing"
-        for gap in archive_gaps(rules["stanza"], info(rules["stanza"]), rules["segment_mb"] << 20)
-    ]
-    if broken or holes:
-        raise Fault("; ".join([*broken, *holes]))
-    return {"verified_backups": len(plan.usable(info(rules["stanza"]))), "verify_s": round(time.time() - began, 1)}
+def verify(rules: dict[str, Any], repositories: list[int]) -> dict[str, Any]:
+    """Read every file of the repositories; raises Fault naming what is corrupt or missing."""
+    began, verified = time.time(), 0
+    wrong: list[str] = []
+    for repository in repositories:
+        try:
+            said = pgbackrest(
+                rules["stanza"], "verify", f"--repo={repository}", "--output=text", "--verbose",
+                timeout_s=rules["backup_timeout_s"],
+            )  # fmt: skip
+            found = info(rules["stanza"], repository)
+            gaps = archive_gaps(rules["stanza"], found, rules["segment_mb"] << 20, repository)
+            sentences = [*plan.read_through(said), *(f"WAL {gap} is missing" for gap in gaps)]
+            verified += len(plan.usable(found))
+        except Fault as reason:
+            sentences = [str(reason)]
+        wrong += [f"{NAMES[repository]}{sentence}" for sentence in sentences]
+    if wrong:
+        raise Fault("; ".join(wrong))
+    return {"verified_backups": verified, "verify_s": round(time.time() - began, 1)}
 
 
 def watch(rules: dict[str, Any]) -> list[str]:
@@ -147,8 +144,12 @@ def watch(rules: dict[str, Any]) -> list[str]:
         facts = {"faults": [str(reason)], "newest": {}}
     last = json.loads(LAST.read_text()) if LAST.exists() else {"ok": True, "reason": ""}
     completed = "till_backup_last_completed_timestamp_seconds"
+    newest = {1: facts["newest"], **({OFFSITE: facts["offsite"]["newest"]} if "offsite" in facts else {})}
     metrics: list[till_metrics.Metric] = [
-        (completed, {"type": kind}, stop) for kind, stop in facts["newest"].items() if stop
+        (completed, {"type": kind, "repository": str(repository)}, stop)
+        for repository, stops in newest.items()
+        for kind, stop in stops.items()
+        if stop
     ]
     metrics += [("till_backup_last_ok", {}, last["ok"]), ("till_backup_faults", {}, len(facts["faults"]))]
     if "free_ratio" in facts:
@@ -164,17 +165,23 @@ def watch(rules: dict[str, Any]) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=("now", "facts", "verify", "watch"))
+    parser.add_argument("command", choices=("stanza", "now", "facts", "verify", "watch"))
     parser.add_argument("--type", choices=plan.TYPES)
+    parser.add_argument("--repository", type=int)
     arguments = parser.parse_args()
     try:
         rules = policy()
-        if arguments.command == "now":
-            print(json.dumps(now(rules, arguments.type)))
+        chosen = [arguments.repository] if arguments.repository else rules["repositories"]
+        if strange := [str(one) for one in chosen if one not in rules["repositories"]]:
+            raise Fault(f"this stack has no repository {strange[0]}: till:backupOffsite names the second one")
+        if arguments.command == "stanza":
+            print(json.dumps(till_stanza.ensure(rules, REPOSITORY)))
+        elif arguments.command == "now":
+            print(json.dumps(now(rules, arguments.type, chosen)))
         elif arguments.command == "facts":
             print(json.dumps(known(rules)))
         elif arguments.command == "verify":
-            print(json.dumps(verify(rules)))
+            print(json.dumps(verify(rules, chosen)))
         elif wrong := watch(rules):
             raise Fault("; ".join(wrong))
     except Fault as reason:

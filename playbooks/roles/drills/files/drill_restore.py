@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """A restore drill: the newest backup and its WAL into a database beside the running one, compared with its source.
 
-    drill-restore run       the drill; what it measured goes to DRILLS/restore-<time>.json and to metrics
-    drill-restore clean     remove what a drill that was cut off left
+    drill-restore run [--repository 2]    the drill; what it measured goes to DRILLS/restore-<time>.json and to metrics
+    drill-restore clean                   remove what a drill that was cut off left
 
 A marked moment makes the comparison exact: with writers held off for an instant, a restore point is written and a
 snapshot is taken; the snapshot is read at leisure while the shop goes on, and the restore goes to that point.
@@ -37,19 +37,22 @@ DRILLS = Path("/var/lib/till/drills")
 STATUS = Path("/run/till-drill-restore.json")
 LOCK = Path("/run/till-drill-restore.lock")
 SPACE_FACTOR = 1.3
+# By repository: proving one says nothing of the other.
+DRILL_NAMES = {1: "restore", 2: "restore-offsite"}
 
 
 class Drill:
     """One drill: its clock, its phases and its result."""
 
-    def __init__(self, rules: dict[str, Any]) -> None:
-        self.rules = rules
+    def __init__(self, rules: dict[str, Any], repository: int) -> None:
+        self.rules, self.repository = rules, repository
         self.began = time.time()
         self.name = f"restore-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         self.scratch = Scratch(Path(rules["folder"]), rules["bin_dir"], rules["port"])
         self.result: dict[str, Any] = {
-            "drill": "restore",
+            "drill": DRILL_NAMES[repository],
             "name": self.name,
+            "repository": repository,
             "at": self.began,
             "ok": False,
             "phases": [],
@@ -71,7 +74,7 @@ class Drill:
         """Every step; raises Fault at the first that does not hold."""
         rules, result = self.rules, self.result
         with self.phase("mark the source"):
-            before = info(rules["stanza"])
+            before = info(rules["stanza"], self.repository)
             label = plan.set_for(before, None)
             if label is None:
                 raise Fault("there is no backup to restore: till backup now")
@@ -95,7 +98,8 @@ class Drill:
         with self.phase("fetch the backup"):
             fetching = time.time()
             target = ["--type=name", f"--target={self.name}", "--target-action=promote", "--archive-mode=off"]
-            self.scratch.fetch(rules["stanza"], label, target, rules["processes"], rules["restore_timeout_s"])
+            limits = (rules["processes"], rules["restore_timeout_s"])
+            self.scratch.fetch(rules["stanza"], label, target, *limits, self.repository)
             fetched_s = time.time() - fetching
             result["restore_bytes"] = tree_bytes(self.scratch.data)
             result["restore_bytes_per_s"] = round(result["restore_bytes"] / fetched_s)
@@ -125,7 +129,7 @@ class Drill:
         deadline = time.time() + rules["archive_deadline_s"]
         wanted = till_wal.parse(source.segment, source.segment_bytes)
         while True:
-            archive = info(rules["stanza"])["archive"]
+            archive = info(rules["stanza"], self.repository)["archive"]
             newest = till_wal.parse(archive[-1]["max"] or "", source.segment_bytes) if archive else None
             if newest and wanted and newest >= wanted:
                 return round(time.time() - source.marked_at, 2)
@@ -168,8 +172,9 @@ def finish(drill: Drill) -> None:
     results = sorted(DRILLS.glob("restore-*.json"))
     for old in results[: -drill.rules["results_kept"]]:
         old.unlink()
-    succeeded = [one for one in (json.loads(path.read_text()) for path in results if path.exists()) if one["ok"]]
-    label = {"drill": "restore"}
+    kept = [json.loads(path.read_text()) for path in results if path.exists()]
+    succeeded = [one for one in kept if one["ok"] and one["drill"] == result["drill"]]
+    label = {"drill": result["drill"]}
     metrics: list[till_metrics.Metric] = [
         ("till_drill_last_run_timestamp_seconds", label, drill.began),
         ("till_drill_last_ok", label, result["ok"]),
@@ -180,14 +185,18 @@ def finish(drill: Drill) -> None:
         for key in ("rpo_s", "rto_s")
         if key in result
     ]
-    till_metrics.write("till-drill-restore.prom", metrics)
+    till_metrics.write(f"till-drill-{result['drill']}.prom", metrics)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=("run", "clean"))
-    command = parser.parse_args().command
+    parser.add_argument("--repository", type=int, default=1)
+    arguments = parser.parse_args()
     rules = {**settings(), **json.loads(POLICY.read_text())}
+    if arguments.repository not in rules["repositories"]:
+        print(f"drill-restore: this stack has no repository {arguments.repository}", file=sys.stderr)
+        return 1
     with LOCK.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -196,9 +205,9 @@ def main() -> int:
             return 1
         Scratch(Path(rules["folder"]), rules["bin_dir"], rules["port"]).remove()
         STATUS.unlink(missing_ok=True)
-        if command == "clean":
+        if arguments.command == "clean":
             return 0
-        drill = Drill(rules)
+        drill = Drill(rules, arguments.repository)
         try:
             drill.run()
             drill.result["ok"] = True

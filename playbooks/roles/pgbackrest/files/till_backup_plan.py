@@ -1,7 +1,7 @@
 """Which backup is due, and whether what the repository holds is as policy wants it. Pure.
 
-`found` is one stanza as `pgbackrest info --output=json` tells it (pgBackRest's command reference); times are seconds
-since the epoch.
+`found` is one stanza in one repository as `pgbackrest info --output=json` tells it (pgBackRest's command reference);
+times are seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ DAY_S = 24 * HOUR_S
 TYPES = ("full", "diff", "incr")
 
 
-def usable(found: dict[str, Any], repository: int = 1) -> list[dict[str, Any]]:
-    """The backups of a repository that ended without an error, oldest first."""
-    backups = [one for one in found.get("backup", []) if one["database"]["repo-key"] == repository]
-    return [one for one in backups if not one.get("error")]
+def usable(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """The backups that ended without an error, oldest first."""
+    return [one for one in found.get("backup", []) if not one.get("error")]
 
 
 def due(found: dict[str, Any], policy: dict[str, Any], now: float) -> str:
@@ -46,15 +45,13 @@ def read_through(said: str) -> list[str]:
     return broken or [f"pgbackrest verify says: {state}" for state in sorted(states)]
 
 
-def set_for(found: dict[str, Any], target_s: float | None, repository: int = 1) -> str | None:
+def set_for(found: dict[str, Any], target_s: float | None) -> str | None:
     """The label of the newest backup that ended before the target (None: the newest); None when there is none.
 
     pgBackRest takes the newest set by itself, also one that is later than the target, and recovery then ends where
     that backup ended, not at the target.
     """
-    labels = [
-        one["label"] for one in usable(found, repository) if target_s is None or one["timestamp"]["stop"] <= target_s
-    ]
+    labels = [one["label"] for one in usable(found) if target_s is None or one["timestamp"]["stop"] <= target_s]
     return labels[-1] if labels else None
 
 
@@ -74,9 +71,6 @@ def facts(found: dict[str, Any], now: float) -> dict[str, Any]:
         "wal_min": archive[-1].get("min"),
         "wal_max": archive[-1].get("max"),
         "encrypted": all(repository["cipher"] != "none" for repository in found.get("repo", [])),
-        "repositories": {
-            str(repository["key"]): repository["status"]["message"] for repository in found.get("repo", [])
-        },
         "backups": [
             {
                 "label": one["label"],
@@ -102,11 +96,13 @@ def recent(known: dict[str, Any]) -> list[str]:
 
 
 def faults(known: dict[str, Any], policy: dict[str, Any]) -> list[str]:
-    """Sentences for what is not as policy wants it; `known` are `facts` with free_ratio, clock_offset_s and gaps."""
+    """Sentences for what is not as policy wants it.
+
+    `known` are `facts` with gaps, and free_ratio and clock_offset_s (None where a repository has none of its own).
+    """
     wrong = []
     if known["status"] != "ok":
         wrong.append(f"the repository says: {known['status']}")
-    wrong += [f"repository {key} says: {message}" for key, message in known["repositories"].items() if message != "ok"]
     limit_s = policy["max_age_hours"] * HOUR_S
     if known["age_s"] is None:
         wrong.append("there is no backup: till backup now")
@@ -121,7 +117,7 @@ def faults(known: dict[str, Any], policy: dict[str, Any]) -> list[str]:
     wrong += [f"backup {label} has errors: pages with wrong checksums" for label in known["failed"]]
     if not known["encrypted"]:
         wrong.append("the repository is not encrypted")
-    if known["free_ratio"] < policy["free_ratio_min"]:
+    if known["free_ratio"] is not None and known["free_ratio"] < policy["free_ratio_min"]:
         wrong.append(
             f"the repository's disk has {known['free_ratio']:.0%} left, policy asks {policy['free_ratio_min']:.0%}"
         )

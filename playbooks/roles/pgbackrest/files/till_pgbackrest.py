@@ -64,9 +64,10 @@ def errors(output: str) -> str:
     return " ".join(word for word in words if word)[:SAID_LIMIT] or "no reason given"
 
 
-def info(stanza: str, timeout_s: float = 60) -> dict[str, Any]:
-    """`pgbackrest info` of the stanza; raises Fault when the repository does not answer."""
-    found = json.loads(pgbackrest(stanza, "info", "--output=json", "--log-level-console=error", timeout_s=timeout_s))
+def info(stanza: str, repository: int = 1, timeout_s: float = 60) -> dict[str, Any]:
+    """`pgbackrest info` of the stanza in a repository; raises Fault when that does not answer."""
+    options = (f"--repo={repository}", "--output=json", "--log-level-console=error")
+    found = json.loads(pgbackrest(stanza, "info", *options, timeout_s=timeout_s))
     # It ends with 0 also where it could read nothing.
     unread = [one["status"]["message"] for one in (found[0]["repo"] if found else []) if one["status"]["code"] == OTHER]
     if unread:
@@ -85,18 +86,18 @@ def unreadable(message: str) -> str:
     return f"the repository can't be read: {' '.join(message.split())[:SAID_LIMIT]}"
 
 
-def archive_files(stanza: str, archive_id: str) -> list[str]:
+def archive_files(stanza: str, archive_id: str, repository: int = 1) -> list[str]:
     """Names of the files in the repository's archive, each below the folder of its 16 digits."""
-    options = ("--recurse", "--output=json", "--log-level-console=error")
+    options = (f"--repo={repository}", "--recurse", "--output=json", "--log-level-console=error")
     return list(json.loads(pgbackrest(stanza, "repo-ls", f"archive/{stanza}/{archive_id}", *options)))
 
 
-def repository_file(stanza: str, name: str) -> str:
+def repository_file(stanza: str, name: str, repository: int = 1) -> str:
     """The text of a file of the repository, decrypted."""
-    return pgbackrest(stanza, "repo-get", name, "--log-level-console=error")
+    return pgbackrest(stanza, "repo-get", name, f"--repo={repository}", "--log-level-console=error")
 
 
-def archive_gaps(stanza: str, found: dict[str, Any], segment_bytes: int) -> list[str]:
+def archive_gaps(stanza: str, found: dict[str, Any], segment_bytes: int, repository: int = 1) -> list[str]:
     """The holes in the archive that `found` (see `info`) tells of, as "first to last", or "name" for one segment.
 
     What has expired is no hole.
@@ -105,12 +106,12 @@ def archive_gaps(stanza: str, found: dict[str, Any], segment_bytes: int) -> list
     if not archives:
         return []
     archive_id = archives[-1]["id"]
-    there = till_wal.archived(archive_files(stanza, archive_id), segment_bytes)
+    there = till_wal.archived(archive_files(stanza, archive_id, repository), segment_bytes)
     newest = max((one.timeline for one in there), default=1)
     histories = {}
     if newest > 1:
         name = f"archive/{stanza}/{archive_id}/{newest:08X}.history"
-        histories[newest] = till_wal.switches(repository_file(stanza, name), segment_bytes)
+        histories[newest] = till_wal.switches(repository_file(stanza, name, repository), segment_bytes)
     names = [
         (till_wal.name(gap.first, segment_bytes), till_wal.name(gap.last, segment_bytes))
         for gap in till_wal.gaps(there, histories)

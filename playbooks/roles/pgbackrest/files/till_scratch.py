@@ -41,10 +41,17 @@ class Scratch:
             shutil.chown(path, "postgres", "postgres")
         self.log.unlink(missing_ok=True)
 
-    def fetch(self, stanza: str, label: str, target: list[str], processes: int, timeout_s: float) -> None:
-        """Restore a backup set into the data directory; `target` are pgBackRest's options of where to recover to."""
+    def fetch(
+        self, stanza: str, label: str, target: list[str], processes: int, timeout_s: float, repository: int = 1
+    ) -> None:
+        """Restore a backup set into the data directory; `target` are pgBackRest's options of where to recover to.
+
+        Its WAL comes from the same repository: another one may be the reason for the restore.
+        """
         delta = ["--delta"] if any(self.data.iterdir()) else []
-        options = [f"--pg1-path={self.data}", f"--set={label}", f"--process-max={processes}", *delta, *target]
+        source = [f"--repo={repository}", f"--set={label}", f"--process-max={processes}"]
+        wal = f'pgbackrest --stanza={stanza} --repo={repository} --pg1-path={self.data} archive-get %f "%p"'
+        options = [f"--pg1-path={self.data}", *source, f"--recovery-option=restore_command={wal}", *delta, *target]
         till_pgbackrest.pgbackrest(stanza, "restore", *options, timeout_s=timeout_s)
 
     def start(self, archive_mode: str, roads: str = "", listen: str = "") -> None:

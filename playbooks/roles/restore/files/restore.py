@@ -11,7 +11,9 @@
     restore empty                    on a host that follows: remove its copy, which is of the past
     restore state                    how far it is
 
-Each prints JSON. Exit codes: 0 done, 1 not possible (said on stderr; the old database is as it was until `swap`).
+`--repository 2` takes the one elsewhere. Each prints JSON.
+
+Exit codes: 0 done, 1 not possible (said on stderr; the old database is as it was until `swap`).
 """
 
 from __future__ import annotations
@@ -70,10 +72,12 @@ def moment(to: str) -> float | None:
     return at.timestamp()
 
 
-def chosen(policy: dict[str, Any], to: str) -> dict[str, Any]:
+def chosen(policy: dict[str, Any], to: str, repository: int) -> dict[str, Any]:
     """The backup that a target needs, and whether this disk has room for it beside what is there."""
+    if repository not in policy["repositories"]:
+        raise Fault(f"this stack has no repository {repository}: till:backupOffsite names the second one")
     target_s = moment(to)
-    found = info(policy["stanza"])
+    found = info(policy["stanza"], repository)
     label = plan.set_for(found, target_s)
     if label is None:
         oldest = min((one["timestamp"]["stop"] for one in plan.usable(found)), default=None)
@@ -82,7 +86,7 @@ def chosen(policy: dict[str, Any], to: str) -> dict[str, Any]:
         )
         raise Fault(told)
     backup = next(one for one in plan.usable(found) if one["label"] == label)
-    holes = [] if target_s else archive_gaps(policy["stanza"], found, policy["segment_mb"] << 20)
+    holes = [] if target_s else archive_gaps(policy["stanza"], found, policy["segment_mb"] << 20, repository)
     if newer := [hole for hole in holes if hole[-16:] >= backup["archive"]["start"][8:]]:
         # Recovery would end at the hole and call it the newest.
         raise Fault(
@@ -90,6 +94,7 @@ def chosen(policy: dict[str, Any], to: str) -> dict[str, Any]:
         )
     return {
         "to": to,
+        "repository": repository,
         "label": label,
         "backup_stop": backup["timestamp"]["stop"],
         "database_bytes": backup["info"]["size"],
@@ -116,16 +121,15 @@ def stamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
-def begin(policy: dict[str, Any], to: str) -> dict[str, Any]:
+def begin(policy: dict[str, Any], to: str, repository: int) -> dict[str, Any]:
     """The plan of this restore; Fault when another one is unfinished here."""
     known = state()
-    if known and known["to"] != to:
-        raise Fault(
-            f"a restore to {known['to']} is unfinished here ({known['phase']}): finish it with --to {known['to']}"
-        )
+    if known and (known["to"], known["repository"]) != (to, repository):
+        again = f"--to '{known['to']}' --repository {known['repository']}"
+        raise Fault(f"a restore to {known['to']} is unfinished here ({known['phase']}): finish it with {again}")
     if known.get("phase") in ("proven", "swapped"):
         return known
-    wanted = chosen(policy, to)
+    wanted = chosen(policy, to, repository)
     room(policy, wanted["database_bytes"])
     return (
         {"phase": "planned", **known, **wanted}
@@ -134,8 +138,8 @@ def begin(policy: dict[str, Any], to: str) -> dict[str, Any]:
     )
 
 
-def fetch(policy: dict[str, Any], to: str) -> dict[str, Any]:
-    known = begin(policy, to)
+def fetch(policy: dict[str, Any], to: str, repository: int) -> dict[str, Any]:
+    known = begin(policy, to, repository)
     if reached(known, "fetched"):
         return known
     if state().get("label") != known["label"]:
@@ -149,7 +153,8 @@ def fetch(policy: dict[str, Any], to: str) -> dict[str, Any]:
     if target_s is not None:
         text = datetime.fromtimestamp(target_s, UTC).strftime("%Y-%m-%d %H:%M:%S.%f+00")
         target = ["--type=time", f"--target={text}", "--target-action=promote", "--target-timeline=latest"]
-    scratch.fetch(policy["stanza"], known["label"], target, policy["processes"], policy["restore_timeout_s"])
+    limits = (policy["processes"], policy["restore_timeout_s"])
+    scratch.fetch(policy["stanza"], known["label"], target, *limits, repository)
     size = tree_bytes(scratch.data)
     return keep(phase="fetched", fetch_s=round(time.time() - began, 2), restore_bytes=size)
 
@@ -291,14 +296,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=COMMANDS)
     parser.add_argument("--to", default="latest")
+    parser.add_argument("--repository", type=int, default=1)
     arguments = parser.parse_args()
     try:
         policy = rules()
         steps: dict[str, Any] = {
-            "plan": lambda: begin(policy, arguments.to),
+            "plan": lambda: begin(policy, arguments.to, arguments.repository),
             "stop": lambda: stop(policy),
             "empty": lambda: empty(policy),
-            "fetch": lambda: fetch(policy, arguments.to),
+            "fetch": lambda: fetch(policy, arguments.to, arguments.repository),
             "prove": lambda: prove(policy),
             "swap": lambda: swap(policy),
             "finish": lambda: finish(policy),

@@ -1,0 +1,53 @@
+"""What credentials that people gave must be: there, no placeholder, and encrypted in the stack file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+from infra.problem import Problem
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
+
+PLACEHOLDER = re.compile(r"(?i)replace-?me|change-?me|your[_-]|^todo$|^x+$")
+
+
+def paypal(stack: str, settings: Settings, secret_keys: Collection[str]) -> Iterator[Problem]:
+    if settings.paypal_mode == "simulator":
+        return
+    given = {
+        "paypalClientId": settings.paypal_client_id,
+        "paypalClientSecret": settings.paypal_client_secret.get_secret_value(),
+        "paypalWebhookId": settings.paypal_webhook_id,
+        "sentryDsn": settings.sentry_dsn.get_secret_value(),
+        "gaId": settings.ga_id,
+    }
+    for key, value in given.items():
+        secret = key in ("paypalClientSecret", "sentryDsn")
+        following = f"pulumi config set {'--secret ' if secret else ''}till:{key} -s {stack}"
+        if PLACEHOLDER.search(value):
+            yield Problem(key, value, "still the placeholder", following)
+        elif not value and key.startswith("paypal"):
+            yield Problem(key, None, f"empty, and paypalMode is {settings.paypal_mode}", following)
+        elif value and secret and key not in secret_keys:
+            yield Problem(key, value, "stands unencrypted in the stack file", following)
+
+
+def offsite(stack: str, settings: Settings, secret_keys: Collection[str]) -> Iterator[Problem]:
+    given = {
+        "backupOffsiteAccessKey": settings.backup_offsite_access_key.get_secret_value(),
+        "backupOffsiteSecretKey": settings.backup_offsite_secret_key.get_secret_value(),
+    }
+    for key, value in given.items():
+        following = f"pulumi config set --secret till:{key} -s {stack}"
+        if settings.backup_offsite is None:
+            if value:
+                yield Problem(key, value, "set, and till:backupOffsite names no bucket", "set till:backupOffsite, too")
+        elif not value:
+            yield Problem(key, None, "empty, and till:backupOffsite names a bucket", following)
+        elif PLACEHOLDER.search(value):
+            yield Problem(key, value, "still the placeholder", following)
+        elif key not in secret_keys:
+            yield Problem(key, value, "stands unencrypted in the stack file", following)
