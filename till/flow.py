@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.contract import Contract
-from till import artefacts, deploy, play, redact, release, smoke, stack, status, verify
+from till import artefacts, config_backup, deploy, play, redact, release, smoke, stack, status, verify
 from till.change import change
 from till.errors import Refused
 from till.outcome import PlayResult
@@ -20,7 +20,10 @@ STOREFRONT = CHECKOUT / "services" / "storefront"
 
 
 def provision(name: str, progress: Progress, check: bool = False, diff: bool = False, tags: str = "") -> dict[str, Any]:
-    """Converge every host of a stack. Returns changed (tasks), per host, failed and unreachable hosts."""
+    """Converge every host of a stack, and save its configuration and state when all of it was converged.
+
+    Returns changed (tasks), per host, failed and unreachable hosts, and config_backup by host.
+    """
     contract = stack.contract(name)
     with opened(contract, artefacts.variables()) as workplace:
         if check:
@@ -29,7 +32,9 @@ def provision(name: str, progress: Progress, check: bool = False, diff: bool = F
         with change(name, "provision", progress, redact.of(contract)) as facts:
             result = play.run(workplace, "provision.yml", progress, diff=diff, tags=tags)
             facts["changed"] = sum(result.changed.values())
-            return _provisioned(result, contract)
+            told = _provisioned(result, contract)
+            # The stack's state leaves this machine whenever hosts were made to follow it.
+            return told if tags else {**told, **config_backup.push(workplace, progress)}
 
 
 def _provisioned(result: PlayResult, contract: Contract) -> dict[str, Any]:

@@ -65,6 +65,14 @@ def backup_verify(stack: Stack, repository: AnyRepository = 0, as_json: Json = F
     )
 
 
+@backup_app.command("config")
+def backup_config(stack: Stack, as_json: Json = False) -> None:
+    """Save every host's configuration and the stack's state now; `till provision` does so at its end."""
+    from till import recovery_flow
+
+    answer(stack, as_json, lambda progress: recovery_flow.backup_config(stack, progress), _show_config)
+
+
 @drill_app.command("restore")
 def drill_restore(stack: Stack, repository: Repository = 1, as_json: Json = False) -> None:
     """Restore the newest backup beside the running database, compare row by row, measure, clean up."""
@@ -112,13 +120,18 @@ def _show_backups(found: dict[str, Any]) -> None:
     console, table = Console(), Table(title="Backups", title_justify="left")
     for column in ("label", "type", "ended", "repository", "database MB", "stored MB"):
         table.add_column(column, justify="right" if "MB" in column else "left", no_wrap=True)
-    for one in found["backups"]:
+    for one in [*found["backups"], *found.get("offsite", {}).get("backups", [])]:
         sizes = (f"{one['database_bytes'] / 1e6:.1f}", f"{one['repository_bytes'] / 1e6:.1f}")
         table.add_row(one["label"], one["type"], _time(one["stop"]), str(one["repository"]), *sizes)
     console.print(table)
     console.print(f"WAL {found['wal_min'] or 'none'} to {found['wal_max'] or 'none'}", soft_wrap=True)
     for fault in found["faults"]:
         console.print(f"fault: {fault}", style="red", markup=False, soft_wrap=True)
+
+
+def _show_config(found: dict[str, Any]) -> None:
+    for host, one in found["config_backup"].items():
+        typer.echo(f"{host}  snapshot {one['snapshot_id']}, {one['files']} files, {one['duration_s']} s")
 
 
 def _show_drills(found: dict[str, Any]) -> None:

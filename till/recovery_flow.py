@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from till import backup, journal, redact, restore, stack
+from till import backup, config_backup, journal, redact, restore, stack
 from till.change import change
 from till.drills import restore as restore_drill
 from till.errors import GateSaidNo
@@ -38,6 +38,15 @@ def backup_verify(name: str, repository: int, progress: Progress) -> dict[str, A
     """Read a whole repository, or (0) all there are."""
     with opened(stack.contract(name)) as workplace:
         return backup.verify(workplace, repository, progress)
+
+
+def backup_config(name: str, progress: Progress) -> dict[str, Any]:
+    """Save every host's configuration and the stack's state now."""
+    contract = stack.contract(name)
+    with opened(contract) as workplace, change(name, "backup config", progress, redact.of(contract)) as facts:
+        saved = config_backup.push(workplace, progress)
+        facts |= {"hosts": sorted(saved["config_backup"])}
+    return saved
 
 
 def drill_restore(name: str, repository: int, progress: Progress) -> dict[str, Any]:

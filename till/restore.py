@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-from till import backup, host_program, play, probe, smoke, status
+from till import backup, host_program, play, probe, slots, smoke, status
 from till.errors import Refused, TillError, UsageError
 from till.progress import Progress
 from till.workplace import Workplace
@@ -71,7 +71,10 @@ def _again(contract: Contract, to: str, host: str, repository: int) -> str:
 
 
 def run(workplace: Workplace, to: str, repository: int, host: str, leads: str, progress: Progress) -> dict[str, Any]:
-    """Restore; returns what was restored and rto_s, from the first step until something was bought again."""
+    """Restore; returns what was restored and rto_s, from the first step until something was bought again.
+
+    Where no release is in service yet (all hosts are new) nothing is bought, and `order` is None.
+    """
     contract, began = workplace.contract, time.monotonic()
     again = _again(contract, to, host, repository)
     variables = {"restore_host": host, "restore_to": to, "restore_repository": repository, "restore_leader": leads}
@@ -81,25 +84,33 @@ def run(workplace: Workplace, to: str, repository: int, host: str, leads: str, p
         workplace, host, "restore", "state", timeout_s=30, next_command=f"till status {contract.stack}"
     )
     result = {**{key: state[key] for key in TOLD if key in state}, "host": host, "restored": True}
-    try:
-        result["order"] = smoke.run(contract, progress)
-    except TillError as reason:
-        raise TillError(
-            f"the restored database leads, but nothing can be bought: {reason.message};"
-            f" the replaced one is kept on {host} as {state.get('replaced')}",
-            again,
-            result,
-        ) from None
+    kept = f"the replaced one is kept on {host} as {state.get('replaced')}"
+    result["order"] = _bought(workplace, progress, kept, again, result)
     result["rto_s"] = round(time.monotonic() - began, 1)
-    # From here on the road back is a backup of the new timeline.
+    # From here on the road back is a backup of the new timeline, also in a repository that was lost with the database.
     try:
+        repository_host = host_program.host_with(contract, Role.BACKUP_REPOSITORY).name
+        host_program.ask(workplace, repository_host, "backup", "stanza", timeout_s=180, next_command=again)
         result["backup"] = backup.now(workplace, "", 0, progress)["label"]
     except TillError as reason:
         raise TillError(
-            f"the restored database leads and sells, but has no backup yet: {reason.message};"
-            f" the replaced one is kept on {host} as {state.get('replaced')}",
+            f"the restored database leads, but has no backup yet: {reason.message}; {kept}",
             f"till provision {contract.stack} --tags backup_repository, then {again}",
             result,
         ) from None
     host_program.ask(workplace, host, "restore", "finish", timeout_s=600, next_command=again)
     return result
+
+
+def _bought(
+    workplace: Workplace, progress: Progress, kept: str, again: str, result: dict[str, Any]
+) -> dict[str, Any] | None:
+    """Something bought through the restored database; None where no release is in service yet, so nothing can be."""
+    if not any(one.serving for one in slots.read(workplace).values()):
+        return None
+    try:
+        return smoke.run(workplace.contract, progress)
+    except TillError as reason:
+        raise TillError(
+            f"the restored database leads, but nothing can be bought: {reason.message}; {kept}", again, result
+        ) from None

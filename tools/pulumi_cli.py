@@ -6,15 +6,13 @@ import shutil
 import stat
 import tarfile
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO
 
 from tools import cached, go, paths
 from tools.command import output
 from tools.download import fetch_pinned
 from tools.failure import Unreachable
 from tools.pins import pins, version
-
-T = TypeVar("T")
 
 
 def install(log: IO[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,12 +15,9 @@ from typing import Any
 import pytest
 
 from infra.contract import Contract, Role, parse
-from tests.fleet.test_lab import container, inside
-from till import config_backup
-from till.errors import TillError
-from till.paths import CHECKOUT, STATE, VENV_BIN
-from till.progress import Progress
-from till.workplace import opened
+from tests.fleet.conftest import STACK, container, inside, till
+from till import journal
+from till.paths import CHECKOUT, STATE, VENV_BIN, journal_file
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(900)]
 SCRATCH = "/var/tmp/till-config-backup-test"
@@ -44,9 +42,9 @@ def metric(host: str, name: str) -> float:
     return float(lines[name])
 
 
-def push(lab: Contract) -> dict[str, Any]:
-    with opened(lab) as workplace:
-        return config_backup.push(workplace, Progress(quiet=True))
+def save() -> tuple[int, dict[str, Any]]:
+    code, told, _ = till("backup", "config", STACK)
+    return code, told
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +54,10 @@ def keeper(lab: Contract) -> str:
 
 @pytest.fixture(scope="module")
 def pushed(lab: Contract) -> dict[str, Any]:
-    return push(lab)
+    code, told = save()
+    assert code == 0, told
+    assert journal.read(journal_file(STACK))[-1]["verb"] == "backup config"
+    return told
 
 
 @pytest.fixture
@@ -195,10 +196,12 @@ def test_a_repository_that_is_away_fails_the_unit_and_is_told(
             assert (told["ok"], told["last_success_at"]) == (False, good)
             assert "can't be reached by SFTP" in told["error"]
             assert metric("alpha", "till_config_backup_last_ok") == 0
-            with pytest.raises(TillError, match=r"alpha: Say what went wrong: .*can't be reached by SFTP"):
-                push(lab)
+            code, said = save()
+            assert code == 1
+            assert re.search(r"alpha: Say what went wrong: .*can't be reached by SFTP", said["error"]), said
     finally:
-        assert push(lab)["config_backup"]["alpha"]["ok"] is True
+        code, said = save()
+        assert code == 0 and said["config_backup"]["alpha"]["ok"] is True
     assert metric("alpha", "till_config_backup_last_ok") == 1
 
 

@@ -14,6 +14,7 @@ from .conftest import as_config, filled_in, stack_file
 
 Break = Callable[[dict[str, Any]], Any]
 STACKS = ("lab", "staging", "production")
+OFFSITE = {"endpoint": "s3.example", "bucket": "shop-backups", "region": "example-1"}
 NO_ETCD = ["edge", "app", "database", "nameserver", "backup_repository"]
 
 
@@ -53,6 +54,16 @@ def test_a_secret_in_clear_is_refused_and_not_shown(production: dict[str, Any]) 
     message = check("production", production, encrypted=())
     assert "till:paypalClientSecret = [REDACTED]: stands unencrypted" in message
     assert "canary-paypal" not in message
+
+
+def test_keys_of_the_second_repository_stay_encrypted_and_unsaid(production: dict[str, Any]) -> None:
+    given = {"backupOffsite": OFFSITE, "backupOffsiteAccessKey": "canary-a", "backupOffsiteSecretKey": "canary-s"}
+    settings = read("production", as_config(production | given), SECRET_KEYS)
+    assert settings.backup_offsite is not None and settings.backup_offsite.port == 443
+    assert "canary" not in repr(settings)
+    message = check("production", production | given, encrypted=("paypalClientSecret",))
+    assert "till:backupOffsiteSecretKey = [REDACTED]: stands unencrypted" in message
+    assert "canary" not in message
 
 
 def host(settings: dict[str, Any], position: int = 0, **changes: Any) -> dict[str, Any]:
@@ -95,6 +106,21 @@ def host(settings: dict[str, Any], position: int = 0, **changes: Any) -> dict[st
             "hosts",
             "no host has the role database",
         ),
+        (lambda s: s.update(backupOffsite={"bucket": "b"}), "backupOffsite.endpoint", "Field required"),
+        (
+            lambda s: s.update(backupOffsite=OFFSITE | {"endpoint": "https://s3.example"}),
+            "backupOffsite.endpoint",
+            "no scheme",
+        ),
+        (lambda s: s.update(backupOffsite=OFFSITE | {"key": "x"}), "backupOffsite.key", "of the second repository"),
+        (lambda s: s.update(backupOffsite=OFFSITE | {"caPem": "file.pem"}), "backupOffsite.caPem", "pattern"),
+        (lambda s: s.update(backupOffsite=OFFSITE), "backupOffsiteAccessKey", "names a bucket"),
+        (
+            lambda s: s.update(backupOffsite=OFFSITE, backupOffsiteAccessKey="AK", backupOffsiteSecretKey="replace-me"),
+            "backupOffsiteSecretKey",
+            "still the placeholder",
+        ),
+        (lambda s: s.update(backupOffsiteSecretKey="canary"), "backupOffsiteSecretKey", "names no bucket"),
         (lambda s: s.update(paypalMode="live"), "paypalMode", "must never take real payments"),
         (lambda s: s.update(paypalMode="simulator"), "outside", "needs the host that runs the simulator"),
         (lambda s: s.update(paypalWebhookId=""), "paypalWebhookId", "empty"),

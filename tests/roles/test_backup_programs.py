@@ -11,11 +11,13 @@ from ruamel.yaml import YAML
 
 ROLES = Path(__file__).parents[2] / "playbooks" / "roles"
 sys.path.insert(0, str(ROLES / "pgbackrest" / "files"))
+sys.path.insert(0, str(ROLES / "backup_repository" / "files"))
 
 import till_backup_plan as plan  # noqa: E402
 import till_metrics  # noqa: E402
 import till_pgbackrest  # noqa: E402
 import till_scratch  # noqa: E402
+import till_stanza  # noqa: E402
 import till_wal  # noqa: E402
 
 MB = 1 << 20
@@ -115,13 +117,52 @@ def test_no_faults_where_all_is_as_policy_wants_it() -> None:
         ({"gaps": ["000000010000000000000005"]}, "WAL 000000010000000000000005 is missing"),
         ({"clock_offset_s": -86400.0}, "clock is -86400 s off"),
         ({"status": "missing stanza path"}, "the repository says: missing stanza path"),
-        ({"repositories": {"2": "other"}}, "repository 2 says: other"),
     ],
 )
 def test_each_fault_is_named(changed: dict[str, Any], sentence: str) -> None:
     told = plan.faults(known(**changed), POLICY)
     assert len(told) == 1
     assert sentence in told[0]
+
+
+def test_a_store_without_an_end_and_a_clock_that_was_judged_elsewhere_are_no_faults() -> None:
+    assert plan.faults(known(free_ratio=None, clock_offset_s=None), POLICY) == []
+
+
+def stanza(system_id: int, *backups: dict[str, Any]) -> dict[str, Any]:
+    return info(*backups, db=[{"system-id": 1}, {"system-id": system_id}])
+
+
+@pytest.mark.parametrize(
+    ("found", "running", "repository", "verdict"),
+    [
+        (stanza(7, backup("full", DAY_S)), "7", 1, ""),
+        (info(db=[]), "7", 1, ""),
+        # Without a copy of the database nobody can say.
+        (stanza(8, backup("full", DAY_S)), "", 2, ""),
+        (stanza(8), "7", 1, "begin anew"),
+    ],
+)
+def test_a_repository_that_knows_this_database_or_none_is_taken(
+    found: dict[str, Any], running: str, repository: int, verdict: str
+) -> None:
+    assert till_stanza.judge(found, running, repository) == verdict
+
+
+@pytest.mark.parametrize(
+    ("found", "repository"),
+    [
+        (stanza(8, backup("full", DAY_S)), 1),
+        (stanza(8, backup("full", DAY_S)), 2),
+        # What is elsewhere is never removed, also where it looks empty.
+        (stanza(8), 2),
+    ],
+)
+def test_a_repository_that_keeps_another_database_is_refused(found: dict[str, Any], repository: int) -> None:
+    with pytest.raises(till_pgbackrest.Fault, match="another database") as refused:
+        till_stanza.judge(found, "7", repository)
+    assert "till restore STACK --to latest" in str(refused.value)
+    assert ("--repository 2" in str(refused.value)) is (repository == 2)
 
 
 def test_a_gap_is_past_once_a_backup_was_begun_behind_it() -> None:
