@@ -11,7 +11,8 @@ from till.errors import HostUnreachable, TillError
 
 OUTCOMES = ("ok", "changed", "failed", "unreachable")
 NO_REASON = "non-zero return code"
-KEY_CHANGED = ("IDENTIFICATION HAS CHANGED", "Host key verification failed")
+# OpenSSH's words, and Mitogen's for the same.
+KEY_CHANGED = ("IDENTIFICATION HAS CHANGED", "Host key verification failed", "mismatching host key")
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,8 @@ class Project:
             [str(self.folder / ".venv/bin/python"), "-c", "from till.cli import main; main()", *arguments, "--json"],
             cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=timeout_s,
         )  # fmt: skip
-        assert done.returncode == 0, (done.stdout[-2000:], done.stderr[-4000:])
+        if done.returncode != 0:
+            pytest.fail(f"till {' '.join(arguments)} ended with {done.returncode}\n{done.stderr[-6000:]}")
         return dict(json.loads(done.stdout))
 
     def killed(self, *arguments: str, at: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from till_pgbackrest import Fault, info, pgbackrest, psql
 
 # Of `pgbackrest info`: nothing there, or no information yet.
 UNKNOWN = (1, 2, 3)
+# A repository elsewhere has answered before.
+SEEN_ELSEWHERE = Path("/var/lib/till/offsite-seen")
 LOCKED = 50
 LOCK_DEADLINE_S = 30
 
@@ -19,11 +22,20 @@ def ensure(rules: dict[str, Any], here: Path) -> dict[str, Any]:
     """Make the database known to each repository that knows none.
 
     A repository that knows another database is refused: its backups may be all that is left of it. Only one on this
-    host (`here`) that holds no backup at all begins anew. Returns `made`: whether something was changed.
+    host (`here`) that holds no backup at all begins anew. One elsewhere that was well before and is away now keeps
+    nobody from going on; the watch tells of it. Returns `made`: whether something was changed.
     """
     running, made = identity(), False
+    if len(rules["repositories"]) == 1:
+        SEEN_ELSEWHERE.unlink(missing_ok=True)
     for repository in rules["repositories"]:
-        found = info(rules["stanza"], repository)
+        try:
+            found = info(rules["stanza"], repository)
+        except Fault as reason:
+            if repository == 1 or not SEEN_ELSEWHERE.exists():
+                raise
+            print(f"backup: {reason}", file=sys.stderr)
+            continue
         if judge(found, running, repository) == "begin anew":
             for kind in ("archive", "backup"):
                 shutil.rmtree(here / kind / rules["stanza"], ignore_errors=True)
@@ -31,6 +43,8 @@ def ensure(rules: dict[str, Any], here: Path) -> dict[str, Any]:
         made = made or (found["status"]["code"] in UNKNOWN and not found.get("db"))
     if made:
         create(rules["stanza"])
+    if len(rules["repositories"]) > 1:
+        SEEN_ELSEWHERE.touch()
     return {"made": made}
 
 

@@ -21,6 +21,7 @@ AS_POSTGRES = (
     "HOME=/var/lib/postgresql",
 )
 SAID_LIMIT = 1200
+INFO_TIMEOUT_S = 20
 # The code of "other" in what `pgbackrest info` says of a repository.
 OTHER = 99
 
@@ -48,7 +49,10 @@ def pgbackrest(stanza: str, command: str, *options: str, timeout_s: float = 60) 
             argv, capture_output=True, text=True, errors="replace", timeout=timeout_s, check=False, cwd="/"
         )
     except subprocess.TimeoutExpired:
-        raise Fault(f"pgbackrest {command} took longer than {timeout_s:.0f} s") from None
+        asked = next((option for option in options if option.startswith("--repo=")), "--repo=1").removeprefix("--repo=")
+        raise Fault(
+            f"repository {asked} does not answer: pgbackrest {command} took longer than {timeout_s:.0f} s"
+        ) from None
     if done.returncode != 0:
         raise Fault(f"pgbackrest {command}: {errors(done.stdout + done.stderr)}", done.returncode)
     return done.stdout
@@ -64,10 +68,11 @@ def errors(output: str) -> str:
     return " ".join(word for word in words if word)[:SAID_LIMIT] or "no reason given"
 
 
-def info(stanza: str, repository: int = 1, timeout_s: float = 60) -> dict[str, Any]:
+def info(stanza: str, repository: int = 1, timeout_s: float = INFO_TIMEOUT_S) -> dict[str, Any]:
     """`pgbackrest info` of the stanza in a repository; raises Fault when that does not answer."""
     options = (f"--repo={repository}", "--output=json", "--log-level-console=error")
-    found = json.loads(pgbackrest(stanza, "info", *options, timeout_s=timeout_s))
+    # Not strict: of a repository under another key it tells noise, control characters included.
+    found = json.loads(pgbackrest(stanza, "info", *options, timeout_s=timeout_s), strict=False)
     # It ends with 0 also where it could read nothing.
     unread = [one["status"]["message"] for one in (found[0]["repo"] if found else []) if one["status"]["code"] == OTHER]
     if unread:

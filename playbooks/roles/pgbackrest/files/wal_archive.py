@@ -25,6 +25,8 @@ import till_wal
 from till_pgbackrest import Fault, archive_files, info, psql, settings
 
 STATE = Path("/var/lib/till/wal-archive.json")
+# What pgbackrest-archive-push leaves of a repository that did not take the last segment.
+FAILING = Path("/var/spool/pgbackrest")
 QUESTION = """
 SELECT pg_is_in_recovery(), current_setting('wal_segment_size'), timeline_id,
        coalesce(last_archived_wal, ''), coalesce(extract(epoch FROM now() - last_archived_time)::text, ''),
@@ -38,9 +40,14 @@ SELECT pg_is_in_recovery(), current_setting('wal_segment_size'), timeline_id,
 
 
 def facts(policy: dict[str, Any]) -> dict[str, Any]:
-    """leads, timeline, ready_files, ready_age_s (of the oldest that waits), failing, queue_ratio, last_archived_wal."""
+    """leads, timeline, ready_files, ready_age_s (of the oldest that waits), failing, queue_ratio, last_archived_wal.
+
+    `failing` is of the first repository, and of an archiver that reaches none; `offsite_failing` of the second one.
+    """
     row = psql(QUESTION).split("|")
     segment_bytes, ready_files = int(row[9]), int(row[7])
+    failing = row[6] == "t" and ready_files > 0
+    here, offsite = ((FAILING / f"failing-{name}").exists() for name in ("here", "offsite"))
     return {
         "leads": row[0] == "f",
         "timeline": int(row[2]),
@@ -48,7 +55,8 @@ def facts(policy: dict[str, Any]) -> dict[str, Any]:
         "last_archived_wal": row[3],
         "last_archived_age_s": float(row[4]) if row[4] else None,
         "last_failed_wal": row[5],
-        "failing": row[6] == "t" and ready_files > 0,
+        "failing": failing and (here or not offsite),
+        "offsite_failing": failing and offsite,
         "ready_files": ready_files,
         "ready_age_s": round(float(row[8]), 1),
         "queue_ratio": round(ready_files * segment_bytes / (policy["queue_max_mb"] << 20), 4),
@@ -110,13 +118,16 @@ def watch(policy: dict[str, Any]) -> list[str]:
         [
             ("till_wal_archive_ready_files", leads, known["ready_files"]),
             ("till_wal_archive_age_seconds", leads, known["ready_age_s"]),
-            ("till_wal_archive_failing", leads, known["failing"]),
+            ("till_wal_archive_failing", {**leads, "repository": "1"}, known["failing"]),
+            ("till_wal_archive_failing", {**leads, "repository": "2"}, known["offsite_failing"]),
             ("till_wal_archive_queue_ratio", leads, known["queue_ratio"]),
             ("till_wal_archive_gap", leads, bool(state.get("lost"))),
         ],
     )
     if known["failing"]:
         wrong.append(f"the archiver fails at {known['last_failed_wal']}: journalctl -u patroni; pgbackrest check")
+    if known["offsite_failing"]:
+        wrong.append(f"off-site: the archiver fails at {known['last_failed_wal']}: journalctl -u patroni")
     if known["queue_ratio"] >= policy["queue_alarm_ratio"]:
         wrong.append(
             f"{known['ready_files']} segments wait, {known['queue_ratio']:.0%} of what is kept before it is dropped"
