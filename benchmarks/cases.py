@@ -69,14 +69,15 @@ class Bench:
         return cases
 
     def measure(self, cases: Sequence[Case], rounds: int) -> None:
-        """Every case once a round, the disk before each full restore and after the last."""
+        """Every case once a round, the disk before and after each; its rate for a case is the mean of the two."""
+        before = self._probe()
         for number in range(1, rounds + 1):
             for case in cases:
-                if not case.changed:
-                    self._probe()
                 self.say(f"round {number} of {rounds}: {case.name}")
-                self.runs.setdefault(case.name, []).append(self._run(case))
-        self._probe()
+                run = self._run(case)
+                after = self._probe()
+                self.runs.setdefault(case.name, []).append({**run, "disk_bytes_per_s": (before + after) / 2})
+                before = after
 
     def check(self, case: Case) -> None:
         """The last restore gave back every page and row; raises RuntimeError otherwise."""
@@ -122,9 +123,10 @@ class Bench:
         found = self.container.measure("compare", CASE_TIMEOUT_S, left=SOURCE, right=RESTORED)
         return {key: int(value) for key, value in found.items()}
 
-    def _probe(self) -> None:
+    def _probe(self) -> float:
         told = self.container.measure("probe", CASE_TIMEOUT_S, folder=WORK, bytes=self.size_bytes)
-        self.disk_bytes_per_s.append(told["bytes_per_s"])
+        self.disk_bytes_per_s.append(float(told["bytes_per_s"]))
+        return self.disk_bytes_per_s[-1]
 
 
 def basebackup() -> list[str]:
@@ -136,7 +138,7 @@ def basebackup() -> list[str]:
 def result(bench: Bench, cases: Sequence[Case], facts: Mapping[str, Any], bars: Mapping[str, float]) -> dict[str, Any]:
     """Everything that was measured, as one object."""
     disk = outcome.spread(bench.disk_bytes_per_s)
-    figures = {case.name: outcome.of_case(bench.runs[case.name], disk["median"], int(facts["cores"])) for case in cases}
+    figures = {case.name: outcome.of_case(bench.runs[case.name], int(facts["cores"])) for case in cases}
     deltas = {what: figures[f"{TILL}, delta, {what}"] for what in bench.changes}
     database_bytes = bench.runs[TILL][-1]["bytes"]
     return {

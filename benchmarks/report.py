@@ -24,7 +24,7 @@ def show(result: dict[str, Any], console: Console) -> None:
             f"{seconds['median']:.1f}",
             f"{seconds['min']:.1f} to {seconds['max']:.1f}",
             f"{case['bytes_per_s']['median'] / MB:.0f}",
-            f"{case['disk_ratio']:.0%}",
+            f"{case['disk_ratio']['median']:.0%}",
             f"{case['cpu_ratio']:.0%}",
         )
     console.print(table)
