@@ -14,6 +14,12 @@ from benchmarks.repositories import RESTORED, Repository
 from benchmarks.settings import role
 
 TILL, DEFAULTS, BASEBACKUP = "Till's settings", "pgBackRest's defaults", "pg_basebackup"
+# What a delta finds changed, and how it looks: by checksum, or by size and time alone (pgBackRest's --force).
+DELTAS = {
+    "delta, random": ("random", ()),
+    "delta, recent": ("recent", ()),
+    "delta by size and time, recent": ("recent", ("--force",)),
+}
 CASE_TIMEOUT_S = 3600
 Say = Callable[[str], None]
 
@@ -42,7 +48,7 @@ class Bench:
     changes: dict[str, list[dict[str, int]]] = field(default_factory=dict)
     rows: int = 0
 
-    def prepare(self, tries: Sequence[Mapping[str, str]], changed: Sequence[str]) -> list[Case]:
+    def prepare(self, tries: Sequence[Mapping[str, str]]) -> list[Case]:
         """Make the source and every repository; the cases that can be measured on them."""
         self.say("making the database")
         self.rows = database.make(self.container, self.size_bytes)
@@ -57,15 +63,12 @@ class Bench:
             Case(DEFAULTS, tuple(defaults.restore()), defaults.folder),
             Case(BASEBACKUP, tuple(basebackup()), SOURCE),
         ]
-        for what in changed:
-            delta = till.restore(till_processes, "--delta")
-            cases.append(Case(f"{TILL}, delta, {what}", tuple(delta), till.folder, what))
+        cases += deltas(TILL, till, till_processes)
         for number, options in enumerate(tries, 1):
             name = ",".join(f"{option}={value}" for option, value in options.items())
             tried = self._tried(f"try-{number}", repositories.with_options(conf, dict(options)), stanza, options, till)
             cases.append(Case(name, tuple(tried.restore()), tried.folder))
-            for what in changed:
-                cases.append(Case(f"{name}, delta, {what}", tuple(tried.restore("--delta")), tried.folder, what))
+            cases += deltas(name, tried)
         return cases
 
     def measure(self, cases: Sequence[Case], rounds: int) -> None:
@@ -129,6 +132,14 @@ class Bench:
         return self.disk_bytes_per_s[-1]
 
 
+def deltas(name: str, repository: Repository, *options: str) -> list[Case]:
+    """The deltas beside a full restore that is called `name`."""
+    return [
+        Case(f"{name}, {kind}", tuple(repository.restore(*options, "--delta", *how)), repository.folder, changed)
+        for kind, (changed, how) in DELTAS.items()
+    ]
+
+
 def basebackup() -> list[str]:
     """A plain copy of the running source, as a new replica is made."""
     where = [f"--host={database.SOCKET}", "--username=postgres", f"--pgdata={RESTORED}"]
@@ -139,7 +150,6 @@ def result(bench: Bench, cases: Sequence[Case], facts: Mapping[str, Any], bars: 
     """Everything that was measured, as one object."""
     disk = outcome.spread(bench.disk_bytes_per_s)
     figures = {case.name: outcome.of_case(bench.runs[case.name], int(facts["cores"])) for case in cases}
-    deltas = {what: figures[f"{TILL}, delta, {what}"] for what in bench.changes}
     database_bytes = bench.runs[TILL][-1]["bytes"]
     return {
         "machine": dict(facts),
@@ -158,5 +168,5 @@ def result(bench: Bench, cases: Sequence[Case], facts: Mapping[str, Any], bars: 
         "changed_files": {
             what: [found[-1]["changed_files"], found[-1]["files"]] for what, found in bench.changes.items()
         },
-        "bars": outcome.verdicts(figures[TILL], deltas, bars),
+        "bars": outcome.verdicts(figures[TILL], {kind: figures[f"{TILL}, {kind}"] for kind in DELTAS}, bars),
     }

@@ -33,13 +33,13 @@ def of_case(runs: Sequence[Mapping[str, float]], cores: int) -> dict[str, Any]:
 def verdicts(
     restore: Mapping[str, Any], deltas: Mapping[str, Mapping[str, Any]], bars: Mapping[str, float]
 ) -> list[dict[str, Any]]:
-    """Each bar as {bar, measured_ratio, wanted_ratio, holds, sentence}; `deltas` by what changed before them."""
+    """Each bar as {bar, measured_ratio, wanted_ratio, holds, sentence}; `deltas` by their kind."""
     wanted, measured = bars["restore_disk_ratio_min"], restore["disk_ratio"]["median"]
     found = [verdict("restore beside the disk", measured, wanted, measured >= wanted, "at least")]
     most = bars["delta_full_ratio_max"]
-    for changed, delta in deltas.items():
+    for kind, delta in deltas.items():
         ratio = delta["elapsed_s"]["median"] / restore["elapsed_s"]["median"]
-        found.append(verdict(f"delta beside full, {changed} pages changed", ratio, most, ratio <= most, "at most"))
+        found.append(verdict(f"{kind}, beside the full restore", ratio, most, ratio <= most, "at most"))
     return found
 
 

@@ -22,7 +22,6 @@ from infra.lab import docker, images
 
 GB = 1_000_000_000
 LIFETIME_S = 4 * 3600
-CHANGED = ("random", "recent")
 
 
 def measured(options: argparse.Namespace) -> dict[str, Any]:
@@ -34,7 +33,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
         facts = place.measure("facts", 60, folder=container.WORK)
         room(facts["free_bytes"], outcome.needed_bytes(size_bytes, 2 + len(options.tries)))
         bench = cases.Bench(place, size_bytes, bars["delta_changed_pages_ratio"], say)
-        every = bench.prepare(options.tries, CHANGED)
+        every = bench.prepare(options.tries)
         bench.measure(every, options.rounds)
         bench.check(every[-1])
         found = cases.result(bench, every, facts, bars)
