@@ -3,7 +3,7 @@
 One container of the lab's image holds one PostgreSQL with data checksums and pgBackRest repositories on its own disk.
 Left out: the network and TLS between a repository's host and a database's, S3, and the replay of WAL.
 
-Exit codes: 0 measured (whether a bar holds or not), 1 not, 2 bad usage.
+Exit codes: 0 measured (whether a bar holds or not), 1 not, 2 bad usage, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from infra.lab import docker, images
 
 GB = 1_000_000_000
 LIFETIME_S = 4 * 3600
+INTERRUPTED = 130
 
 
 def measured(options: argparse.Namespace) -> dict[str, Any]:
@@ -53,6 +54,14 @@ def say(sentence: str) -> None:
     print(f"{datetime.now(UTC):%H:%M:%S} {sentence}", file=sys.stderr, flush=True)
 
 
+def tried(text: str) -> dict[str, str]:
+    """An argument of --try; argparse says the reason only of its own error."""
+    try:
+        return outcome.options_of(text)
+    except ValueError as reason:
+        raise argparse.ArgumentTypeError(str(reason)) from None
+
+
 def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.restore", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--size-gb", type=float, default=5.0, help="size of the table; its indexes come on top (5)")
@@ -63,7 +72,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
         dest="tries",
         action="append",
         default=[],
-        type=outcome.options_of,
+        type=tried,
         metavar="NAME=VALUE,...",
         help="a further case: Till's settings with these options of pgBackRest set otherwise; may be given again",
     )
@@ -78,6 +87,9 @@ def main(argv: list[str] | None = None) -> int:
     except (docker.DockerError, RuntimeError) as reason:
         print(f"benchmark: {reason}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("benchmark: interrupted, its container is removed", file=sys.stderr)
+        return INTERRUPTED
     if options.json:
         print(json.dumps(result))
     else:

@@ -55,6 +55,12 @@ def test_options_to_try() -> None:
             outcome.options_of(wrong)
 
 
+def test_a_wrong_try_is_bad_usage_and_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        restore.arguments(["--try", "process-max"])
+    assert "'process-max' is no name=value" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "needs"),
     [
