@@ -25,7 +25,7 @@ test: ## Every test; brings up labs of its own where it needs them
 lint: ## ruff, mypy, ansible-lint (profile production), shellcheck
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy infra till tools
+	$(BIN)/mypy benchmarks infra till tools
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ansible-lint --offline --profile production --strict playbooks
 	git grep -lE '^#!(/usr/bin/env |/bin/)(ba)?sh' -- ':!*.j2' ':!*.py' | xargs -r shellcheck
 
