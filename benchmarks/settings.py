@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ruamel.yaml import YAML
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -42,8 +42,13 @@ def pgbackrest_conf(data_dir: str, cipher_key: str) -> str:
         "pgbackrest_cipher_key": cipher_key,
     }
     # As Ansible renders it; a configuration file has no HTML to escape.
-    environment = Environment(trim_blocks=True, keep_trailing_newline=True, undefined=StrictUndefined)  # noqa: S701
-    return environment.from_string(TEMPLATE.read_text()).render(role("pgbackrest") | here)
+    environment = Environment(  # noqa: S701
+        loader=FileSystemLoader(TEMPLATE.parent),
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+    )
+    return environment.get_template(TEMPLATE.name).render(role("pgbackrest") | here)
 
 
 def _read(file: Path) -> dict[str, Any]:
