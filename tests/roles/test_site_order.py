@@ -107,6 +107,13 @@ def test_what_fails_at_all_sites_alike_moves_nobody(watched: Watched) -> None:
     assert watched.sentences == []
 
 
+def test_where_no_site_is_well_the_leading_one_does_not_wait(watched: Watched) -> None:
+    watched.sees(GONE, WELL, "db-a")
+    assert watched.sees(GONE, GONE, "db-a") == "alpha"
+    watched.sees(ALIVE, WELL, "db-a")
+    assert watched.sees(ALIVE, ALIVE, "db-a") == "alpha"
+
+
 def test_a_site_that_was_taken_from_the_stack_is_not_first(watched: Watched) -> None:
     watched.memory.first = "charlie"
     assert watched.sees(WELL, WELL, "db-b") == "bravo"

@@ -53,7 +53,8 @@ class Memory:
 def decide(memory: Memory, seen: Seen, site_of: dict[str, str], now: float, hold_down_s: float) -> tuple[Memory, str]:
     """Who is first now, and why as a sentence; an empty one when nothing changes.
 
-    Nobody or more than one leading says nothing new: who was first stays so while no site is better.
+    Nobody or more than one leading says nothing new: who was first stays so while no site is better. A site that gave
+    way waits while another one is well; where none is, there is nothing to wait for.
     """
     best = min(seen.ranks.values())
     good = [site for site, rank in seen.ranks.items() if rank == best]
@@ -73,7 +74,7 @@ def decide(memory: Memory, seen: Seen, site_of: dict[str, str], now: float, hold
         else:
             why = f"{memory.first} is no site any more"
         return Memory(first, worse_at), f"{first} is first: {why}"
-    if wanted != memory.first and wanted in good and wanted not in worse_at:
+    if wanted != memory.first and wanted in good and (wanted not in worse_at or best != WELL):
         return Memory(wanted, worse_at), f"{wanted} is first: the database leads there"
     return Memory(memory.first, worse_at), ""
 
@@ -110,7 +111,7 @@ def keep(text: str) -> None:
 def watch(settings: dict[str, Any]) -> None:
     sites, memory = settings["sites"], Memory(remembered(settings["sites"]))
     keep(order(memory.first, sites))
-    fault, quiet_until = "", time.monotonic() + settings["settle_s"]
+    fault, blank, quiet_until = "", True, 0.0
     while True:
         began = time.monotonic()
         try:
@@ -123,7 +124,8 @@ def watch(settings: dict[str, Any]) -> None:
             print(told or "the nameserver tells again", flush=True)
             fault = told
         # A nameserver that has just started holds everything for gone until each check has come back.
-        if seen is None or set(seen.ranks.values()) == {GONE}:
+        was_blank, blank = blank, seen is None or set(seen.ranks.values()) == {GONE}
+        if seen is None or blank != was_blank:
             quiet_until = began + settings["settle_s"]
         elif began >= quiet_until:
             memory, sentence = decide(memory, seen, settings["site_of"], began, settings["hold_down_s"])
