@@ -8,12 +8,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import dns.rcode
 import pytest
 from ruamel.yaml import YAML
 
 from infra.contract import Contract, Role
+from tests import signatures
 from tests.fleet.answers import RESOLVER, Answers
 from tests.fleet.conftest import STACK, container, inside, till
+from till import probe
 from till.paths import PLAYBOOKS
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(900)]
@@ -59,6 +62,14 @@ def site_of(lab: Contract, host: str) -> str:
     return next(one.site for one in lab.hosts if one.name == host)
 
 
+def signed(answers: Answers, *silent: str) -> None:
+    """What is answered just now holds against the zone's key, if the zone has one."""
+    names = answers.lab.names
+    for name, address in answers.nameservers.items():
+        if name not in silent and names.dnssec:
+            assert signatures.validated(address, names.zone, names.shop, "A").answer
+
+
 def pair(lab: Contract) -> tuple[str, str]:
     """The site that leads and the other one; in this lab a site's edge host has its name."""
     first = leader()
@@ -99,6 +110,9 @@ def test_a_dead_edge_is_left_within_seconds_and_taken_back_after_the_hold_down(l
     with stopped("haproxy", first) as stopped_at:
         left = answers.switched(site_of(lab, other), stopped_at, SWITCHES_WITHIN_S)
         assert leader() == first
+        signed(answers)
+        told = till("status", STACK)[1]["dns"]
+        assert (told["agree"], told["sites"]) == (True, [site_of(lab, other)])
         time.sleep(HOLD_DOWN_S / 2)
         assert answers.sites(time.time() - HOLD_DOWN_S / 4) == {site_of(lab, other)}
     back_at = time.time()
@@ -117,6 +131,9 @@ def test_a_site_that_is_gone_is_left_before_anybody_leads_and_stays_second(lab: 
         until("nobody took over", lambda: leader() not in ("", first), 90)
         promoted_s = time.time() - paused_at
         new = leader()
+        signed(answers, first)
+        told = till("status", STACK)[1]["dns"]
+        assert (told["agree"], told["sites"]) == (True, [site_of(lab, other)])
         time.sleep(5)
     healed_at = time.time()
     until("the fleet is not well again", lambda: till("status", STACK)[0] == 0, 240)
@@ -145,6 +162,7 @@ def test_with_no_edge_at_all_there_is_still_the_preferred_sites_answer(lab: Cont
         time.sleep(SLACK_S)
         told = answers.sites(stopped_at)
         last = set(answers.last().values())
+        signed(answers)
     print(f"both edges stopped: answered {sorted(told)}, at last {sorted(last)}")
     assert told <= {site_of(lab, first), site_of(lab, other)}
     assert last == {site_of(lab, first)}
@@ -182,3 +200,47 @@ def test_a_nameserver_that_starts_while_a_site_is_dead_names_the_living_one(lab:
     print(f"restarted with {dead} dead: answered {sorted(with_memory)}; without memory {dead} for {wrong} s at most")
     assert with_memory <= {living, "silence"}
     assert wrong <= POLICY["nameserver_health_interval_s"] + POLICY["nameserver_health_timeout_s"] + 2
+
+
+def serials(lab: Contract) -> set[int]:
+    return {one["serial"] for one in probe.nameservers(lab, lab.names.shop).values()}
+
+
+def test_what_a_certificate_order_writes_is_signed_on_every_nameserver(lab: Contract, answers: Answers) -> None:
+    assert lab.names.dnssec, "the lab's zone is signed (till:dnssec)"
+    before, edge = serials(lab), leader()
+    hook = f"CERTBOT_DOMAIN={lab.names.shop} CERTBOT_VALIDATION=till-test /usr/local/lib/till/acme-dns"
+    zone, challenge = lab.names.zone, f"_acme-challenge.{lab.names.shop}"
+    inside(edge, f"{hook} add")
+    try:
+        for address in answers.nameservers.values():
+            (record,) = signatures.validated(address, zone, challenge, "TXT").answer[0]
+            assert record.strings == (b"till-test",)
+    finally:
+        inside(edge, f"{hook} remove")
+    for address in answers.nameservers.values():
+        assert signatures.validated(address, zone, challenge, "TXT").rcode() == dns.rcode.NXDOMAIN
+    assert len(serials(lab)) == 1
+    assert min(serials(lab)) > max(before)
+
+
+def test_a_nameserver_that_lost_its_key_and_its_step_is_brought_back(lab: Contract, answers: Answers) -> None:
+    ops, zone = answers.nameservers["ops"], lab.names.zone
+    credentials = "/etc/till/credentials/nameserver.json"
+    try:
+        inside("ops", f"""sed -i 's/"dnssec_key": "[^"]*"/"dnssec_key": ""/' {credentials}""")
+        serial = json.loads(inside("ops", "/usr/local/lib/till/zone read"))
+        assert serial["complete"] is False
+        inside("ops", f"/usr/local/lib/till/zone write {serial['serial'] + 1}")
+        assert signatures.key(ops, zone) is None
+        code, told, _ = till("status", STACK)
+        assert (code, told["ok"]) != (0, True)
+        assert "out of step" in str(told["faults"])
+    finally:
+        code, told, messages = till("provision", STACK, "--tags", "nameserver")
+    assert code == 0, messages[-3000:]
+    assert len(serials(lab)) == 1
+    assert {str(signatures.key(address, zone)) for address in answers.nameservers.values()} == {
+        str(signatures.key(ops, zone))
+    }
+    signed(answers)

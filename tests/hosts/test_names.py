@@ -7,12 +7,14 @@ import time
 
 import dns.message
 import dns.query
+import dns.rcode
 import dns.rdatatype
 import pytest
 from ruamel.yaml import YAML
 from testinfra.host import Host as Machine
 
 from infra.contract import Contract, Host, Role
+from tests import signatures
 from till import probe
 from till.paths import PLAYBOOKS
 
@@ -113,3 +115,23 @@ def test_what_is_run_for_an_answer_belongs_to_root(host: Host, machine: Machine)
     assert (code.user, code.mode) == ("root", 0o644)
     settings = machine.check_output("cat /etc/powerdns/pdns.conf").splitlines()
     assert f"lua-health-checks-interval={POLICY['nameserver_health_interval_s']}" in settings
+
+
+def test_answers_and_denials_are_signed_by_one_key_or_none_is(host: Host, contract: Contract) -> None:
+    names = contract.names
+    others = [one.address for one in contract.hosts if Role.NAMESERVER in one.roles]
+    keys = {str(signatures.key(address, names.zone)) for address in others}
+    if not names.dnssec:
+        assert keys == {"None"}
+        return
+    assert len(keys) == 1
+    assert "None" not in keys
+    for name, kind in ((names.shop, "A"), (names.zone, "SOA"), (names.zone, "DNSKEY")):
+        assert signatures.validated(host.address, names.zone, name, kind).answer
+    # The denial says that a service name has addresses, not that it has a record of the nameserver's own kind.
+    denied = signatures.validated(host.address, names.zone, names.shop, "MX")
+    (nsec,) = (one for one in denied.authority if one.rdtype == dns.rdatatype.NSEC)
+    assert " A " in f" {nsec[0]} "
+    assert not denied.answer
+    absent = signatures.validated(host.address, names.zone, f"nothing.{names.zone}", "A")
+    assert absent.rcode() == dns.rcode.NXDOMAIN
