@@ -61,12 +61,13 @@ class Host(_Document):
 
 
 class Names(_Document):
-    """Fully qualified names without a trailing dot; `zone` is served by the nameservers."""
+    """Fully qualified names without a trailing dot; `zone` is served by the nameservers, signed if `dnssec`."""
 
     zone: str
     shop: str
     admin: str
     api: str
+    dnssec: bool = False
 
 
 class PayPal(_Document):

@@ -52,6 +52,8 @@ class OutsideSettings(_Settings):
 
 
 AnyHost = HostSettings | OutsideSettings
+# Pulumi hands every value over as a text.
+SWITCH = {"true": True, "false": False}
 
 
 class OffsiteSettings(_Settings):
@@ -75,6 +77,7 @@ class Settings(_Settings):
     shop_name: DomainName
     admin_name: DomainName
     api_name: DomainName
+    dnssec: Annotated[bool, BeforeValidator(lambda text: SWITCH.get(text, text))]
     hosts: tuple[HostSettings, ...] = Field(min_length=1)
     outside: OutsideSettings | None
     paypal_mode: PayPalMode

@@ -107,7 +107,7 @@ def verify(stack: Stack, as_json: Json = False) -> None:
 
 @app.command()
 def status(stack: Stack, as_json: Json = False) -> None:
-    """Hosts, URLs, versions, who leads, certificates."""
+    """Hosts, URLs, versions, who leads, certificates, what each nameserver answers."""
     from till import flow, report
 
     answer(stack, as_json, lambda _progress: flow.state(stack), lambda result: report.stack(Console(), result))

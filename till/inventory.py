@@ -69,6 +69,7 @@ def _fleet_vars(contract: Contract) -> dict[str, Any]:
         "till_shop_name": contract.names.shop,
         "till_admin_name": contract.names.admin,
         "till_api_name": contract.names.api,
+        "till_dnssec": contract.names.dnssec,
         "till_fleet": [
             {
                 "name": host.name,

@@ -18,32 +18,52 @@ VERSION_PATH = "/api/version"
 PEBBLE_ROOT_URL = "https://{address}:15000/roots/0"
 
 
+def _told(server: Host, name: str, kind: str) -> list[Any]:
+    """Records of a name and type that one nameserver tells; raises OSError or dns.exception.DNSException."""
+    import dns.message
+    import dns.query
+
+    question = dns.message.make_query(name, kind)
+    answer = dns.query.udp(question, server.address, timeout=thresholds()["dns"]["query_timeout_s"])
+    return [record for rrset in answer.answer for record in rrset if record.rdtype == question.question[0].rdtype]
+
+
 def resolve(contract: Contract, name: str) -> list[str]:
     """IPv4 addresses of a name, as the stack's own nameservers tell it (the first that answers)."""
     import dns.exception
-    import dns.message
-    import dns.query
-    import dns.rdatatype
 
-    asked = [host for host in contract.hosts if Role.NAMESERVER in host.roles]
     faults: list[str] = []
-    for host in asked:
+    for host in contract.hosts:
+        if Role.NAMESERVER not in host.roles:
+            continue
         try:
-            answer = dns.query.udp(
-                dns.message.make_query(name, dns.rdatatype.A),
-                host.address,
-                timeout=thresholds()["dns"]["query_timeout_s"],
-            )
+            found = [str(record.address) for record in _told(host, name, "A")]
         except (OSError, dns.exception.DNSException) as reason:
             faults.append(f"{host.name}: {type(reason).__name__}")
             continue
-        found = [record.address for rrset in answer.answer for record in rrset if record.rdtype == dns.rdatatype.A]
         if found:
             return found
         faults.append(f"{host.name}: no address")
     raise TillError(
         f"{name} does not resolve ({'; '.join(faults) or 'no nameserver'})", f"till provision {contract.stack}"
     )
+
+
+def nameservers(contract: Contract, name: str) -> dict[str, dict[str, Any]]:
+    """By nameserver: the sorted addresses of a name and the serial of its zone, or a fault."""
+    import dns.exception
+
+    def one(host: Host) -> dict[str, Any]:
+        try:
+            addresses = sorted(str(record.address) for kind in ("A", "AAAA") for record in _told(host, name, kind))
+            serials = [int(record.serial) for record in _told(host, contract.names.zone, "SOA")]
+        except (OSError, dns.exception.DNSException) as reason:
+            return {"fault": f"does not answer: {type(reason).__name__}"}
+        if not addresses or not serials:
+            return {"fault": f"has no {'address of ' + name if serials else 'zone ' + contract.names.zone}"}
+        return {"addresses": addresses, "serial": serials[0]}
+
+    return at_once(one, [host for host in contract.hosts if Role.NAMESERVER in host.roles])
 
 
 def internal_trust(contract: Contract) -> ssl.SSLContext:

@@ -70,5 +70,10 @@ def stack(console: Console, found: dict[str, Any]) -> None:
     console.print(table)
     for name, url in found["urls"].items():
         console.print(f"  {name:<6} {url}")
+    for server, told in found["dns"]["nameservers"].items():
+        answer = told.get("fault") or f"{', '.join(told['addresses'])} (serial {told['serial']})"
+        console.print(f"  {server:<6} {found['dns']['name']}: {answer}", markup=False)
+    if not found["dns"]["agree"]:
+        console.print("  the nameservers do not agree", style="yellow")
     for fault in found["faults"]:
         console.print(f"  fault: {fault}", style="red", markup=False)

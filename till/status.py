@@ -83,6 +83,30 @@ def certificates(contract: Contract, trust: ssl.SSLContext | None) -> dict[str, 
     return probe.at_once(one, [host for host in contract.hosts if trust is not None and Role.EDGE in host.roles])
 
 
+def names(contract: Contract, unreached: Collection[str] = ()) -> dict[str, Any]:
+    """What each nameserver answers for the shop's name, whether all answer alike, and the sites that are answered."""
+    asked = [host for host in contract.hosts if host.name not in unreached]
+    told = probe.nameservers(contract.model_copy(update={"hosts": asked}), contract.names.shop)
+    answers = [entry["addresses"] for entry in told.values() if "addresses" in entry]
+    site_of = {host.address: host.site for host in contract.hosts}
+    return {
+        "name": contract.names.shop,
+        # For a moment after a switch they may differ, each going by its own checks: told, but no fault.
+        "agree": len(answers) == len(told) and all(one == answers[0] for one in answers),
+        "sites": sorted({site_of.get(address, address) for addresses in answers for address in addresses}),
+        "nameservers": told,
+    }
+
+
+def unheard(told: dict[str, Any]) -> list[str]:
+    """Faults of the nameservers: who does not answer, and serials that are out of step."""
+    faults = [f"nameserver {server} {one['fault']}" for server, one in told["nameservers"].items() if "fault" in one]
+    serials = {server: one["serial"] for server, one in told["nameservers"].items() if "serial" in one}
+    if len(set(serials.values())) > 1:
+        faults.append(f"the nameservers' serials are out of step: {serials}")
+    return faults
+
+
 def unreachable(contract: Contract) -> dict[str, str]:
     """Hosts where no SSH server answers, and why."""
     everyone = [*contract.hosts, *([contract.outside.host] if contract.outside else [])]
@@ -107,6 +131,8 @@ def of(workplace: Workplace) -> dict[str, Any]:
     faults += [f"edge {edge} serves no release" for edge, served in versions.items() if served is None]
     if data["leader"] is None:
         faults.append(f"no database leads: {data.get('fault', 'none of the members')}")
+    told = names(contract, unreached)
+    faults += unheard(told)
     found = certificates(reached, trust)
     faults += [f"edge {edge}: certificate: {entry['fault']}" for edge, entry in found.items() if "fault" in entry]
     return {
@@ -117,4 +143,5 @@ def of(workplace: Workplace) -> dict[str, Any]:
         "versions": versions,
         "database": data,
         "certificates": found,
+        "dns": told,
     }

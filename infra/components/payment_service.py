@@ -128,7 +128,11 @@ def compose(
         hosts=tuple(hosts.values()),
         outside=contract.Outside(host=outside, paypal_name=paypal_name, acme_name=acme_name) if outside else None,
         names=contract.Names(
-            zone=settings.zone, shop=settings.shop_name, admin=settings.admin_name, api=settings.api_name
+            zone=settings.zone,
+            shop=settings.shop_name,
+            admin=settings.admin_name,
+            api=settings.api_name,
+            dnssec=settings.dnssec,
         ),
         paypal=contract.PayPal(
             mode=settings.paypal_mode,

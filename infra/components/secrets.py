@@ -24,7 +24,8 @@ PASSWORDS = (
     "config_backup_key",
 )
 KEY_BYTES = 32
-KEYS = ("nameserver_tsig_key", "storefront_session_key", "server_actions_key")
+# A number of 32 bytes is a private key of DNSSEC's algorithm 13 (RFC 6605), but for one in 2^32.
+KEYS = ("nameserver_tsig_key", "nameserver_dnssec_key", "storefront_session_key", "server_actions_key")
 SIMULATOR = ("paypal_client_id", "paypal_client_secret", "paypal_webhook_id")
 
 

@@ -16,11 +16,15 @@ import dns.rdatatype
 import dns.update
 import httpx
 import pytest
+from ruamel.yaml import YAML
+from testinfra.host import Host as Machine
 
 from infra.contract import Contract, Host, Role
 from till import probe
+from till.paths import PLAYBOOKS
 from till.thresholds import thresholds
 
+POLICY = YAML(typ="safe").load((PLAYBOOKS / "group_vars" / "all" / "policy.yml").read_text())
 TIMEOUT_S = 5
 LASTS_AT_LEAST_S = 7 * 86400
 HSTS_AT_LEAST_S = 31_536_000
@@ -110,6 +114,14 @@ def test_http_leads_to_https(host: Host, contract: Contract) -> None:
     answer = httpx.get(f"http://{host.address}/en?x=1", headers={"Host": contract.names.shop}, timeout=TIMEOUT_S)
     assert answer.status_code in (301, 308)
     assert answer.headers["location"] == f"https://{contract.names.shop}/en?x=1"
+
+
+@pytest.mark.roles(Role.EDGE)
+def test_edge_tells_that_a_slot_serves_and_logs_no_checks(host: Host, machine: Machine, contract: Contract) -> None:
+    assert httpx.get(f"http://{host.address}{POLICY['policy_alive_path']}", timeout=TIMEOUT_S).status_code == 200
+    logged = machine.check_output("journalctl -u haproxy --since -5s -o cat")
+    checkers = sum(Role.NAMESERVER in one.roles for one in contract.hosts)
+    assert logged.count("health") < checkers * 5 / 2
 
 
 @pytest.mark.roles(Role.EDGE)

@@ -97,6 +97,7 @@ async def test_every_component_has_its_token_and_every_secret_is_there() -> None
         *("postgres_superuser_password", "postgres_replication_password", "postgres_rewind_password"),
         *("postgres_directus_password", "patroni_rest_password", "directus_key", "directus_secret"),
         *("directus_admin_password", "directus_api_token", "nameserver_api_key", "nameserver_tsig_key"),
+        *("nameserver_dnssec_key",),
         *("storefront_session_key", "server_actions_key", "paypal_client_secret", "sentry_dsn", "backup_cipher_key"),
     }
 

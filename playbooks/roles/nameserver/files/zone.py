@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""Keep the zone in this host's PowerDNS as /etc/till/zone.json says.
+"""Keep the zone, and what signs it, in this host's PowerDNS as /etc/till/zone.json says.
 
     zone read           print {"serial": N, "complete": bool}; N is 0 without a zone
-    zone write SERIAL   make the zone and its update key so, with that serial
+    zone write SERIAL   make the zone, its update key and its signing key so, with that serial
 
 TXT records under _acme-challenge belong to certificate orders under way and are left alone.
 Exit codes: 0 done, 1 the nameserver refused or is not there, 2 bad usage.
@@ -21,6 +21,7 @@ from typing import Any
 WANTED = Path("/etc/till/zone.json")
 KEYS = Path("/etc/till/credentials/nameserver.json")
 CHALLENGE = "_acme-challenge."
+PRIVATE_KEY = "Private-key-format: v1.2\nAlgorithm: 13 (ECDSAP256SHA256)\nPrivateKey: {}\n"
 START_DEADLINE_S = 15
 
 
@@ -81,6 +82,25 @@ def soa_content(zone: dict[str, Any]) -> str:
     return str(next(one["records"][0]["content"] for one in zone["rrsets"] if one["type"] == "SOA"))
 
 
+def signing(api: Api, path: str, keys: dict[str, str]) -> tuple[list[str], list[dict[str, Any]]]:
+    """Paths of keys that must not sign the zone, and bodies of those that must and don't yet."""
+    body = {"keytype": "csk", "active": True, "published": True, "content": PRIVATE_KEY.format(keys["dnssec_key"])}
+    missing = [body] if keys["dnssec_key"] else []
+    wrong = []
+    for one in api.ask("GET", f"{path}/cryptokeys") or []:
+        place = f"{path}/cryptokeys/{one['id']}"
+        held = api.ask("GET", place)
+        if (
+            missing
+            and all(held[field] == value for field, value in body.items() if field != "content")
+            and (held["privatekey"] == body["content"])
+        ):
+            missing = []
+        else:
+            wrong.append(place)
+    return wrong, missing
+
+
 def read(api: Api, wanted: dict[str, Any], keys: dict[str, str]) -> dict[str, Any]:
     zone = api.ask("GET", f"/zones/{wanted['zone']}")
     if zone is None:
@@ -92,6 +112,7 @@ def read(api: Api, wanted: dict[str, Any], keys: dict[str, str]) -> dict[str, An
     metadata = api.ask("GET", f"/zones/{wanted['zone']}/metadata/TSIG-ALLOW-DNSUPDATE")
     complete = complete and key is not None and key["key"] == keys["tsig_secret"]
     complete = complete and metadata is not None and metadata["metadata"] == [keys["tsig_name"]]
+    complete = complete and signing(api, f"/zones/{wanted['zone']}", keys) == ([], [])
     return {"serial": serial, "complete": complete}
 
 
@@ -123,6 +144,14 @@ def write(api: Api, wanted: dict[str, Any], keys: dict[str, str], serial: int) -
         api.ask("PUT", f"/tsigkeys/{keys['tsig_name']}.", key)
     allowed = {"kind": "TSIG-ALLOW-DNSUPDATE", "metadata": [keys["tsig_name"]]}
     api.ask("PUT", f"{path}/metadata/TSIG-ALLOW-DNSUPDATE", allowed)
+    wrong, missing = signing(api, path, keys)
+    for body in missing:
+        api.ask("POST", f"{path}/cryptokeys", body)
+    for place in wrong:
+        api.ask("DELETE", place)
+    if keys["dnssec_key"]:
+        # The order of names that a denial goes by.
+        api.ask("PUT", f"{path}/rectify")
 
 
 def main(arguments: list[str]) -> int:

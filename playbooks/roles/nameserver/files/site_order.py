@@ -1,0 +1,139 @@
+#!/usr/bin/python3
+"""Keep the order of sites in which this host's nameserver looks for one that is well.
+
+First is the site in which the database leads. A site that had to give way comes first again after it has been well
+for `hold_down_s`. Once a second the nameserver on loopback is asked what its own checks say, which also keeps them
+going while nobody else asks; the order stands in a file that its LUA records read at each answer (docs/adr/0016).
+
+Settings: /etc/till/site-order.json. Ends with an error only when they, or the place of the order, are not usable.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dns.exception
+import dns.message
+import dns.query
+
+SETTINGS = Path("/etc/till/site-order.json")
+ORDER = Path("/var/lib/till-site-order/order")
+WELL, ALIVE, GONE = range(3)
+WORDS = {WELL: "well", ALIVE: "not well", GONE: "not there"}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the nameserver's checks say: each site's rank (0 well, 1 its edge answers, 2 nothing), who leads."""
+
+    ranks: dict[str, int]
+    leaders: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Seen:
+        """From "alpha=0 bravo=2 leader=alpha"; raises ValueError."""
+        words = dict(word.split("=", 1) for word in text.split())
+        leaders = tuple(name for name in words.pop("leader").split(",") if name)
+        return cls({site: int(rank) for site, rank in words.items()}, leaders)
+
+
+@dataclass
+class Memory:
+    """Which site is first; when a site that gave way was last worse than another (s, any steady clock)."""
+
+    first: str
+    worse_at: dict[str, float] = field(default_factory=dict)
+
+
+def decide(memory: Memory, seen: Seen, site_of: dict[str, str], now: float, hold_down_s: float) -> tuple[Memory, str]:
+    """Who is first now, and why as a sentence; an empty one when nothing changes.
+
+    Nobody or more than one leading says nothing new: who was first stays so while no site is better. A site that gave
+    way waits while another one is well; where none is, there is nothing to wait for.
+    """
+    best = min(seen.ranks.values())
+    good = [site for site, rank in seen.ranks.items() if rank == best]
+    worse_at = {
+        site: now if site not in good else at
+        for site, at in memory.worse_at.items()
+        if site not in good or now - at < hold_down_s
+    }
+    leading = site_of.get(seen.leaders[0], "") if len(seen.leaders) == 1 else ""
+    wanted = leading if leading in seen.ranks else memory.first
+    if memory.first not in good:
+        rested = [site for site in good if site not in worse_at] or good
+        first = wanted if wanted in rested else rested[0]
+        if memory.first in seen.ranks:
+            worse_at[memory.first] = now
+            why = f"{memory.first} is {WORDS[seen.ranks[memory.first]]}, {first} is {WORDS[best]}"
+        else:
+            why = f"{memory.first} is no site any more"
+        return Memory(first, worse_at), f"{first} is first: {why}"
+    if wanted != memory.first and wanted in good and (wanted not in worse_at or best != WELL):
+        return Memory(wanted, worse_at), f"{wanted} is first: the database leads there"
+    return Memory(memory.first, worse_at), ""
+
+
+def order(first: str, sites: list[str]) -> str:
+    return " ".join([first, *(site for site in sites if site != first)]) + "\n"
+
+
+def ask(settings: dict[str, Any]) -> Seen:
+    """The nameserver's own view; raises OSError, ValueError or dns.exception.DNSException."""
+    query = dns.message.make_query(settings["record"], "TXT")
+    answer = dns.query.udp(
+        query, "127.0.0.1", port=settings["port"], timeout=settings["query_timeout_s"], ignore_unexpected=True
+    )
+    if not answer.answer:
+        raise ValueError(f"no answer to {settings['record']} TXT")
+    return Seen.parse(b"".join(answer.answer[0][0].strings).decode())
+
+
+def remembered(sites: list[str]) -> str:
+    try:
+        first = (ORDER.read_text().split() or [""])[0]
+    except FileNotFoundError:
+        first = ""
+    return first if first in sites else sites[0]
+
+
+def keep(text: str) -> None:
+    partial = ORDER.with_name("order.partial")
+    partial.write_text(text)
+    partial.replace(ORDER)
+
+
+def watch(settings: dict[str, Any]) -> None:
+    sites, memory = settings["sites"], Memory(remembered(settings["sites"]))
+    keep(order(memory.first, sites))
+    fault, blank, quiet_until = "", True, 0.0
+    while True:
+        began = time.monotonic()
+        try:
+            seen = ask(settings)
+        except (OSError, ValueError, dns.exception.DNSException) as reason:
+            seen, told = None, f"the nameserver does not tell: {type(reason).__name__} {reason}"
+        else:
+            told = ""
+        if told != fault:
+            print(told or "the nameserver tells again", flush=True)
+            fault = told
+        # A nameserver that has just started holds everything for gone until each check has come back.
+        was_blank, blank = blank, seen is None or set(seen.ranks.values()) == {GONE}
+        if seen is None or blank != was_blank:
+            quiet_until = began + settings["settle_s"]
+        elif began >= quiet_until:
+            memory, sentence = decide(memory, seen, settings["site_of"], began, settings["hold_down_s"])
+            if sentence:
+                keep(order(memory.first, sites))
+                print(sentence, flush=True)
+        time.sleep(max(0.1, began + settings["interval_s"] - time.monotonic()))
+
+
+if __name__ == "__main__":
+    sys.exit(watch(json.loads(SETTINGS.read_text())))

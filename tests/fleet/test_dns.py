@@ -1,0 +1,251 @@
+"""Where the names lead when something breaks: asked at every nameserver and at a resolver that honours TTLs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dns.rcode
+import pytest
+from ruamel.yaml import YAML
+
+from infra.contract import Contract, Role
+from tests import signatures
+from tests.fleet.answers import RESOLVER, Answers
+from tests.fleet.conftest import STACK, container, inside, till
+from till import probe
+from till.paths import PLAYBOOKS
+
+pytestmark = [pytest.mark.fleet, pytest.mark.timeout(900)]
+POLICY = YAML(typ="safe").load((PLAYBOOKS / "group_vars" / "all" / "policy.yml").read_text())
+PATRONICTL = "/opt/patroni/bin/patronictl -c /etc/patroni/patroni.yml"
+SWITCHES_WITHIN_S = 10
+HOLD_DOWN_S = POLICY["nameserver_hold_down_s"]
+# Policy's interval, timeout and TTL, and what a busy machine adds.
+SLACK_S = 15
+
+
+def leader() -> str:
+    """The host whose database leads, as the third copy's Patroni knows it; "" when none does."""
+    told = json.loads(inside("ops", f"{PATRONICTL} list -f json"))
+    return next((str(one["Member"]) for one in told if one["Role"] == "Leader" and one["State"] == "running"), "")
+
+
+def until(what: str, holds: object, deadline_s: float) -> None:
+    deadline = time.monotonic() + deadline_s
+    while not holds():  # type: ignore[operator]
+        assert time.monotonic() < deadline, what
+        time.sleep(0.5)
+
+
+@pytest.fixture
+def answers(lab: Contract) -> Iterator[Answers]:
+    """A fleet that is well and agreed, before the test and again after it."""
+    with Answers(lab) as told:
+        settle(told)
+        yield told
+        settle(told)
+
+
+def settle(told: Answers) -> None:
+    until("the fleet is not well", lambda: till("status", STACK)[0] == 0, 240)
+    edges = {host.site: host.name for host in told.lab.hosts if Role.EDGE in host.roles}
+    if leader() not in edges.values():
+        move_leader(next(iter(edges.values())))
+    told.switched(site_of(told.lab, leader()), time.time(), HOLD_DOWN_S + SLACK_S)
+
+
+def site_of(lab: Contract, host: str) -> str:
+    return next(one.site for one in lab.hosts if one.name == host)
+
+
+def signed(answers: Answers, *silent: str) -> None:
+    """What is answered just now holds against the zone's key, if the zone has one."""
+    names = answers.lab.names
+    for name, address in answers.nameservers.items():
+        if name not in silent and names.dnssec:
+            assert signatures.validated(address, names.zone, names.shop, "A").answer
+
+
+def pair(lab: Contract) -> tuple[str, str]:
+    """The site that leads and the other one; in this lab a site's edge host has its name."""
+    first = leader()
+    return first, next(host.name for host in lab.hosts if Role.EDGE in host.roles and host.name != first)
+
+
+def move_leader(host: str) -> float:
+    began = time.time()
+    inside("ops", f"{PATRONICTL} switchover till-{STACK} --leader {leader()} --candidate {host} --force")
+    until(f"{host} does not lead", lambda: leader() == host, 60)
+    return began
+
+
+@contextmanager
+def stopped(unit: str, *hosts: str) -> Iterator[float]:
+    began = time.time()
+    try:
+        for host in hosts:
+            inside(host, f"systemctl stop {unit}")
+        yield began
+    finally:
+        for host in hosts:
+            inside(host, f"systemctl start {unit}")
+
+
+@contextmanager
+def paused(host: str) -> Iterator[float]:
+    began = time.time()
+    subprocess.run(["docker", "pause", container(host)], check=True, capture_output=True)
+    try:
+        yield began
+    finally:
+        subprocess.run(["docker", "unpause", container(host)], check=True, capture_output=True)
+
+
+def test_a_dead_edge_is_left_within_seconds_and_taken_back_after_the_hold_down(lab: Contract, answers: Answers) -> None:
+    first, other = pair(lab)
+    with stopped("haproxy", first) as stopped_at:
+        left = answers.switched(site_of(lab, other), stopped_at, SWITCHES_WITHIN_S)
+        assert leader() == first
+        signed(answers)
+        told = till("status", STACK)[1]["dns"]
+        assert (told["agree"], told["sites"]) == (True, [site_of(lab, other)])
+        time.sleep(HOLD_DOWN_S / 2)
+        assert answers.sites(time.time() - HOLD_DOWN_S / 4) == {site_of(lab, other)}
+    back_at = time.time()
+    back = answers.switched(site_of(lab, first), back_at, HOLD_DOWN_S + SLACK_S)
+    print(f"HAProxy of {first} stopped, {other} answered after {left} s; started, {first} answered after {back} s")
+    assert max(left.values()) <= SWITCHES_WITHIN_S
+    assert min(back.values()) >= HOLD_DOWN_S - 2
+    assert answers.sites(stopped_at) == {site_of(lab, first), site_of(lab, other)}
+
+
+def test_a_site_that_is_gone_is_left_before_anybody_leads_and_stays_second(lab: Contract, answers: Answers) -> None:
+    first, other = pair(lab)
+    # Answers of the dead site must not come from the other side's dead nameserver: it is silent.
+    with paused(first) as paused_at:
+        left = answers.switched(site_of(lab, other), paused_at, SWITCHES_WITHIN_S + SLACK_S, first)
+        until("nobody took over", lambda: leader() not in ("", first), 90)
+        promoted_s = time.time() - paused_at
+        new = leader()
+        signed(answers, first)
+        told = till("status", STACK)[1]["dns"]
+        assert (told["agree"], told["sites"]) == (True, [site_of(lab, other)])
+        time.sleep(5)
+    healed_at = time.time()
+    until("the fleet is not well again", lambda: till("status", STACK)[0] == 0, 240)
+    time.sleep(HOLD_DOWN_S + 5)
+    print(f"{first} paused: {other} answered after {left} s, {new} led after {promoted_s:.1f} s; no way back by itself")
+    assert max(left.values()) <= SWITCHES_WITHIN_S
+    assert new == other
+    # The nameserver that was away may tell what it last knew until its first check.
+    assert answers.sites(healed_at, *(name for name in answers.nameservers if name != first)) == {site_of(lab, other)}
+    assert answers.sites(healed_at + SLACK_S) == {site_of(lab, other)}
+    assert "empty" not in answers.sites(paused_at)
+
+
+def test_names_follow_the_leader_without_a_gap(lab: Contract, answers: Answers) -> None:
+    first, other = pair(lab)
+    began = move_leader(other)
+    moved_s = time.time() - began
+    followed = answers.switched(site_of(lab, other), began, moved_s + HOLD_DOWN_S + SLACK_S)
+    print(f"leader moved from {first} to {other} in {moved_s:.1f} s, names followed after {followed} s")
+    assert answers.sites(began) == {site_of(lab, first), site_of(lab, other)}
+
+
+def test_with_no_edge_at_all_there_is_still_the_preferred_sites_answer(lab: Contract, answers: Answers) -> None:
+    first, other = pair(lab)
+    with stopped("haproxy", first, other) as stopped_at:
+        time.sleep(SLACK_S)
+        told = answers.sites(stopped_at)
+        last = set(answers.last().values())
+        signed(answers)
+    print(f"both edges stopped: answered {sorted(told)}, at last {sorted(last)}")
+    assert told <= {site_of(lab, first), site_of(lab, other)}
+    assert last == {site_of(lab, first)}
+
+
+def test_without_ops_nothing_changes(lab: Contract, answers: Answers) -> None:
+    first, _ = pair(lab)
+    try:
+        with paused("ops") as paused_at:
+            time.sleep(SLACK_S + POLICY["nameserver_record_ttl_s"])
+            told = answers.sites(paused_at + 1)
+            resolved = answers.sites(paused_at, RESOLVER)
+    finally:
+        # Meanwhile another member leads etcd, and only a provision gives that back to ops.
+        code, _, messages = till("provision", STACK, "--tags", "etcd")
+    assert code == 0, messages[-3000:]
+    assert resolved == {site_of(lab, first)}
+    assert told == {site_of(lab, first), "silence"}
+
+
+def test_a_nameserver_that_starts_while_a_site_is_dead_names_the_living_one(lab: Contract, answers: Answers) -> None:
+    first, other = pair(lab)
+    dead, living = site_of(lab, first), site_of(lab, other)
+    with stopped("haproxy", first) as stopped_at:
+        answers.switched(living, stopped_at, SWITCHES_WITHIN_S)
+        restarted_at = time.time()
+        for host in answers.nameservers:
+            inside(host, "systemctl restart pdns")
+        time.sleep(5)
+        with_memory = answers.sites(restarted_at)
+        # A nameserver that never knew: no order, no check, and nobody asked it.
+        try:
+            inside("ops", "systemctl stop till-site-order pdns && rm /var/lib/till-site-order/order")
+        finally:
+            new_at = time.time()
+            inside("ops", "systemctl start pdns till-site-order")
+        wrong = answers.switched(living, new_at, SWITCHES_WITHIN_S)["ops"]
+        time.sleep(5)
+        assert answers.sites(new_at + wrong + 1) - {"silence"} == {living}
+    print(f"restarted with {dead} dead: answered {sorted(with_memory)}; without memory {dead} for {wrong} s at most")
+    assert with_memory <= {living, "silence"}
+    assert wrong <= POLICY["nameserver_health_interval_s"] + POLICY["nameserver_health_timeout_s"] + 2
+
+
+def serials(lab: Contract) -> set[int]:
+    return {one["serial"] for one in probe.nameservers(lab, lab.names.shop).values()}
+
+
+def test_what_a_certificate_order_writes_is_signed_on_every_nameserver(lab: Contract, answers: Answers) -> None:
+    assert lab.names.dnssec, "the lab's zone is signed (till:dnssec)"
+    before, edge = serials(lab), leader()
+    hook = f"CERTBOT_DOMAIN={lab.names.shop} CERTBOT_VALIDATION=till-test /usr/local/lib/till/acme-dns"
+    zone, challenge = lab.names.zone, f"_acme-challenge.{lab.names.shop}"
+    inside(edge, f"{hook} add")
+    try:
+        for address in answers.nameservers.values():
+            (record,) = signatures.validated(address, zone, challenge, "TXT").answer[0]
+            assert record.strings == (b"till-test",)
+    finally:
+        inside(edge, f"{hook} remove")
+    for address in answers.nameservers.values():
+        assert signatures.validated(address, zone, challenge, "TXT").rcode() == dns.rcode.NXDOMAIN
+    assert len(serials(lab)) == 1
+    assert min(serials(lab)) > max(before)
+
+
+def test_a_nameserver_that_lost_its_key_and_its_step_is_brought_back(lab: Contract, answers: Answers) -> None:
+    ops, zone = answers.nameservers["ops"], lab.names.zone
+    credentials = "/etc/till/credentials/nameserver.json"
+    try:
+        inside("ops", f"""sed -i 's/"dnssec_key": "[^"]*"/"dnssec_key": ""/' {credentials}""")
+        serial = json.loads(inside("ops", "/usr/local/lib/till/zone read"))
+        assert serial["complete"] is False
+        inside("ops", f"/usr/local/lib/till/zone write {serial['serial'] + 1}")
+        assert signatures.key(ops, zone) is None
+        code, told, _ = till("status", STACK)
+        assert (code, told["ok"]) != (0, True)
+        assert "out of step" in str(told["faults"])
+    finally:
+        code, told, messages = till("provision", STACK, "--tags", "nameserver")
+    assert code == 0, messages[-3000:]
+    assert len(serials(lab)) == 1
+    assert {str(signatures.key(address, zone)) for address in answers.nameservers.values()} == {
+        str(signatures.key(ops, zone))
+    }
+    signed(answers)
