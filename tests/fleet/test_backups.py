@@ -19,7 +19,7 @@ from tests.fleet.conftest import STACK, container, inside, till
 from till import journal, probe, restore, smoke
 from till.paths import CHECKOUT, VENV_BIN, journal_file
 from till.progress import Progress
-from till.workplace import opened
+from till.workplace import SWEEP_AFTER_S, opened
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(900)]
 REPOSITORY = "/var/lib/pgbackrest"
@@ -319,6 +319,8 @@ def test_a_stuck_archiver_fails_the_drill(lab: Contract) -> None:
         code, told, _ = till("drill", "restore", STACK)
         assert code == 3
         assert "is stuck" in told["reason"], told["reason"]
+    # A new segment wakes an archiver that waits its minute out.
+    write_wal(lab)
     until("WAL does not reach the repository", lambda: archived(lab), 120)
     code, told, messages = till("drill", "restore", STACK)
     assert code == 0, messages[-2000:]
@@ -366,6 +368,37 @@ def test_a_restore_goes_back_in_time_also_when_it_is_killed_on_the_way(lab: Cont
     code, told, messages = till("status", STACK)
     assert code == 0, messages
     assert sorted(one["role"] for one in told["database"]["members"]) == ["Leader", "Replica", "Sync Standby"], told
+    until("there are faults", lambda: faults() == [], 90)
+
+
+def killed(command: list[str], after: str) -> None:
+    """Run a verb and SIGKILL it as soon as its messages tell of a step; what it had started is left to itself."""
+    with subprocess.Popen(
+        command, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as run:
+        assert run.stderr is not None
+        try:
+            assert any(after in line for line in run.stderr), f"it ended before it told of {after!r}"
+        finally:
+            run.kill()
+    # The next run ends what this one left, once it can't be one that is just beginning.
+    time.sleep(SWEEP_AFTER_S)
+
+
+def test_a_restore_that_is_killed_after_each_of_its_steps_ends_well(lab: Contract) -> None:
+    trust = probe.public_trust(lab)
+    kept = smoke.run(lab, Progress())["transaction_id"]
+    until("WAL does not reach the repository", lambda: archived(lab))
+    host = leader(lab)
+    command = [str(VENV_BIN / "till"), "restore", STACK, "--to", "latest", "--confirm", STACK]
+    for step in ("The leader", "Fetch", "Prove", "Swap", "Forget who led", "What was replaced goes", "read back"):
+        killed(command, f" {step}")
+    code, told, messages = till("restore", STACK, "--to", "latest", "--confirm", STACK, timeout_s=900)
+    assert code == 0, (told, messages[-3000:])
+    assert told["host"] == host
+    assert smoke.order_row(lab, trust, kept) is not None
+    assert inside(host, "ls /var/lib/postgresql/15").split() == ["till"]
+    assert till("status", STACK)[0] == 0
     until("there are faults", lambda: faults() == [], 90)
 
 
