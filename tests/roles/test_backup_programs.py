@@ -226,6 +226,13 @@ def test_a_history_tells_where_its_ancestors_ended() -> None:
     assert till_wal.switches(text, 16 * MB) == {1: 5, 2: 256 + 0x9A}
 
 
+def test_a_repository_begun_on_a_later_timeline_needs_no_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"0000000600000000/0000000600000000000000{number:02X}-{'0' * 40}.zst" for number in (5, 6, 8)]
+    monkeypatch.setattr(till_pgbackrest, "archive_files", lambda *_: names)
+    monkeypatch.setattr(till_pgbackrest, "repository_file", lambda *_: pytest.fail("asked for a history"))
+    assert till_pgbackrest.archive_gaps("till", info(), 4 * MB, 2) == ["000000060000000000000007"]
+
+
 def test_metrics_are_written_whole(tmp_path: Path) -> None:
     till_metrics.write("a.prom", [("x_seconds", {"type": "full"}, 12.5), ("y", {}, True)], tmp_path)
     assert (tmp_path / "a.prom").read_text() == 'x_seconds{type="full"} 12.5\ny 1\n'

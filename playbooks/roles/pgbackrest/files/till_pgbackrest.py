@@ -114,7 +114,8 @@ def archive_gaps(stanza: str, found: dict[str, Any], segment_bytes: int, reposit
     there = till_wal.archived(archive_files(stanza, archive_id, repository), segment_bytes)
     newest = max((one.timeline for one in there), default=1)
     histories = {}
-    if newest > 1:
+    # A repository that was begun on a later timeline has no history of it, and needs none.
+    if any(one.timeline < newest for one in there):
         name = f"archive/{stanza}/{archive_id}/{newest:08X}.history"
         histories[newest] = till_wal.switches(repository_file(stanza, name, repository), segment_bytes)
     names = [
