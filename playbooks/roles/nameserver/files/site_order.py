@@ -86,9 +86,9 @@ def order(first: str, sites: list[str]) -> str:
 def ask(settings: dict[str, Any]) -> Seen:
     """The nameserver's own view; raises OSError, ValueError or dns.exception.DNSException."""
     query = dns.message.make_query(settings["record"], "TXT")
-    answer = dns.query.udp(
-        query, "127.0.0.1", port=settings["port"], timeout=settings["query_timeout_s"], ignore_unexpected=True
-    )
+    # From loopback: a socket of any address would be one more port that this host listens on, each second anew.
+    options = {"port": settings["port"], "source": "127.0.0.1", "timeout": settings["query_timeout_s"]}
+    answer = dns.query.udp(query, "127.0.0.1", ignore_unexpected=True, **options)
     if not answer.answer:
         raise ValueError(f"no answer to {settings['record']} TXT")
     return Seen.parse(b"".join(answer.answer[0][0].strings).decode())
