@@ -233,6 +233,22 @@ def test_a_repository_begun_on_a_later_timeline_needs_no_history(monkeypatch: py
     assert till_pgbackrest.archive_gaps("till", info(), 4 * MB, 2) == ["000000060000000000000007"]
 
 
+def test_a_missing_history_is_needed_by_backups_of_older_timelines_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object) -> str:
+        raise till_pgbackrest.Fault("unable to open missing file", 55)
+
+    names = [f"0000000{tl}00000000/0000000{tl}00000000000000{number:02X}-{'0' * 40}.zst" for tl, number in
+             ((5, 3), (6, 5), (6, 7))]  # fmt: skip
+    monkeypatch.setattr(till_pgbackrest, "archive_files", lambda *_: names)
+    monkeypatch.setattr(till_pgbackrest, "repository_file", missing)
+    made = backup("full", HOUR_S)
+    made["archive"] = {"start": "000000060000000000000005", "stop": "000000060000000000000005"}
+    assert till_pgbackrest.archive_gaps("till", info(made), 4 * MB, 2) == ["000000060000000000000006"]
+    for older in (info(made, backup("full", DAY_S)), info()):
+        with pytest.raises(till_pgbackrest.Fault, match="missing file"):
+            till_pgbackrest.archive_gaps("till", older, 4 * MB, 2)
+
+
 def test_metrics_are_written_whole(tmp_path: Path) -> None:
     till_metrics.write("a.prom", [("x_seconds", {"type": "full"}, 12.5), ("y", {}, True)], tmp_path)
     assert (tmp_path / "a.prom").read_text() == 'x_seconds{type="full"} 12.5\ny 1\n'

@@ -24,6 +24,8 @@ SAID_LIMIT = 1200
 INFO_TIMEOUT_S = 20
 # The code of "other" in what `pgbackrest info` says of a repository.
 OTHER = 99
+# The exit code of a command that asked for a file that is not there.
+MISSING = 55
 
 
 class Fault(Exception):
@@ -114,10 +116,16 @@ def archive_gaps(stanza: str, found: dict[str, Any], segment_bytes: int, reposit
     there = till_wal.archived(archive_files(stanza, archive_id, repository), segment_bytes)
     newest = max((one.timeline for one in there), default=1)
     histories = {}
-    # A repository that was begun on a later timeline has no history of it, and needs none.
+    # A repository that was begun on a later timeline has no history of it. Where no backup is older, none is needed.
     if any(one.timeline < newest for one in there):
-        name = f"archive/{stanza}/{archive_id}/{newest:08X}.history"
-        histories[newest] = till_wal.switches(repository_file(stanza, name, repository), segment_bytes)
+        try:
+            name = f"archive/{stanza}/{archive_id}/{newest:08X}.history"
+            histories[newest] = till_wal.switches(repository_file(stanza, name, repository), segment_bytes)
+        except Fault as reason:
+            starts = [int(one["archive"]["start"][:8], 16) for one in found.get("backup", [])]
+            if reason.code != MISSING or not starts or min(starts) < newest:
+                raise
+            there = {one for one in there if one.timeline == newest}
     names = [
         (till_wal.name(gap.first, segment_bytes), till_wal.name(gap.last, segment_bytes))
         for gap in till_wal.gaps(there, histories)
