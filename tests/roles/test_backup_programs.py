@@ -243,10 +243,10 @@ def test_a_missing_history_is_needed_by_backups_of_older_timelines_only(monkeypa
     monkeypatch.setattr(till_pgbackrest, "repository_file", missing)
     made = backup("full", HOUR_S)
     made["archive"] = {"start": "000000060000000000000005", "stop": "000000060000000000000005"}
-    assert till_pgbackrest.archive_gaps("till", info(made), 4 * MB, 2) == ["000000060000000000000006"]
-    for older in (info(made, backup("full", DAY_S)), info()):
-        with pytest.raises(till_pgbackrest.Fault, match="missing file"):
-            till_pgbackrest.archive_gaps("till", older, 4 * MB, 2)
+    for begun_late in (info(made), info()):
+        assert till_pgbackrest.archive_gaps("till", begun_late, 4 * MB, 2) == ["000000060000000000000006"]
+    with pytest.raises(till_pgbackrest.Fault, match="missing file"):
+        till_pgbackrest.archive_gaps("till", info(made, backup("full", DAY_S)), 4 * MB, 2)
 
 
 def test_metrics_are_written_whole(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def archive_gaps(stanza: str, found: dict[str, Any], segment_bytes: int, reposit
             histories[newest] = till_wal.switches(repository_file(stanza, name, repository), segment_bytes)
         except Fault as reason:
             starts = [int(one["archive"]["start"][:8], 16) for one in found.get("backup", [])]
-            if reason.code != MISSING or not starts or min(starts) < newest:
+            if reason.code != MISSING or min(starts, default=newest) < newest:
                 raise
             there = {one for one in there if one.timeline == newest}
     names = [
