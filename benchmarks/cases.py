@@ -11,7 +11,7 @@ from benchmarks import database, outcome, repositories
 from benchmarks.container import WORK, Container
 from benchmarks.database import SOURCE
 from benchmarks.repositories import RESTORED, Repository
-from benchmarks.settings import role
+from benchmarks.settings import restore_processes, role
 
 TILL, DEFAULTS, BASEBACKUP = "Till's settings", "pgBackRest's defaults", "pg_basebackup"
 # What a delta finds changed, and how it looks: by checksum, or by size and time alone (pgBackRest's --force).
@@ -54,7 +54,7 @@ class Bench:
         self.rows = database.make(self.container, self.size_bytes)
         stanza, key = role("pgbackrest")["pgbackrest_stanza"], secrets.token_hex(32)
         # A restore of Till's names its processes itself.
-        till_processes = f"--process-max={role('restore')['restore_processes']}"
+        till_processes = f"--process-max={restore_processes()}"
         conf = repositories.till_conf(key)
         till = self._repository("till", conf, stanza)
         defaults = self._repository("defaults", repositories.default_conf(stanza), stanza)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,11 @@ def role(name: str) -> dict[str, Any]:
     policy = _read(PLAYBOOKS / "group_vars" / "all" / "policy.yml")
     defaults = _read(PLAYBOOKS / "roles" / name / "defaults" / "main.yml")
     return {key: policy.get(key, value) for key, value in defaults.items()}
+
+
+def restore_processes() -> int:
+    """The processes of a restore of Till's: the role's 0 is as many as there are cores."""
+    return role("restore")["restore_processes"] or os.cpu_count() or 1
 
 
 def pgbackrest_conf(data_dir: str, cipher_key: str) -> str:

@@ -86,6 +86,11 @@ def test_tills_configuration_is_the_roles_own() -> None:
     assert tried[tried.index("[global]") + 1] == "buffer-size=4MiB"
 
 
+def test_a_restore_of_tills_has_processes_as_pgbackrest_takes_them() -> None:
+    # 0 is the role's own word for all cores; pgBackRest refuses it.
+    assert 1 <= settings.restore_processes() <= 999
+
+
 def test_the_bars_have_the_names_that_verdicts_ask_for() -> None:
     assert settings.bars().keys() == BARS.keys()
 

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -154,7 +153,7 @@ def fetch(policy: dict[str, Any], to: str, repository: int) -> dict[str, Any]:
     if target_s is not None:
         text = datetime.fromtimestamp(target_s, UTC).strftime("%Y-%m-%d %H:%M:%S.%f+00")
         target = ["--type=time", f"--target={text}", "--target-action=promote", "--target-timeline=latest"]
-    limits = (policy["processes"] or os.cpu_count() or 1, policy["restore_timeout_s"])
+    limits = (policy["processes"], policy["restore_timeout_s"])
     scratch.fetch(policy["stanza"], known["label"], target, *limits, repository)
     size = tree_bytes(scratch.data)
     return keep(phase="fetched", fetch_s=round(time.time() - began, 2), restore_bytes=size)
