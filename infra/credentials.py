@@ -25,14 +25,9 @@ def paypal(stack: str, settings: Settings, secret_keys: Collection[str]) -> Iter
         "gaId": settings.ga_id,
     }
     for key, value in given.items():
+        empty = f"empty, and paypalMode is {settings.paypal_mode}" if key.startswith("paypal") else ""
         secret = key in ("paypalClientSecret", "sentryDsn")
-        following = f"pulumi config set {'--secret ' if secret else ''}till:{key} -s {stack}"
-        if PLACEHOLDER.search(value):
-            yield Problem(key, value, "still the placeholder", following)
-        elif not value and key.startswith("paypal"):
-            yield Problem(key, None, f"empty, and paypalMode is {settings.paypal_mode}", following)
-        elif value and secret and key not in secret_keys:
-            yield Problem(key, value, "stands unencrypted in the stack file", following)
+        yield from _given(stack, key, value, empty, secret_keys if secret else None)
 
 
 def offsite(stack: str, settings: Settings, secret_keys: Collection[str]) -> Iterator[Problem]:
@@ -41,13 +36,18 @@ def offsite(stack: str, settings: Settings, secret_keys: Collection[str]) -> Ite
         "backupOffsiteSecretKey": settings.backup_offsite_secret_key.get_secret_value(),
     }
     for key, value in given.items():
-        following = f"pulumi config set --secret till:{key} -s {stack}"
-        if settings.backup_offsite is None:
-            if value:
-                yield Problem(key, value, "set, and till:backupOffsite names no bucket", "set till:backupOffsite, too")
-        elif not value:
-            yield Problem(key, None, "empty, and till:backupOffsite names a bucket", following)
-        elif PLACEHOLDER.search(value):
-            yield Problem(key, value, "still the placeholder", following)
-        elif key not in secret_keys:
-            yield Problem(key, value, "stands unencrypted in the stack file", following)
+        if settings.backup_offsite is not None:
+            yield from _given(stack, key, value, "empty, and till:backupOffsite names a bucket", secret_keys)
+        elif value:
+            yield Problem(key, value, "set, and till:backupOffsite names no bucket", "set till:backupOffsite, too")
+
+
+def _given(stack: str, key: str, value: str, empty: str, secret_keys: Collection[str] | None) -> Iterator[Problem]:
+    """What is wrong with a value: `empty` is the reason why it must not be so ("": it may); None: it is no secret."""
+    following = f"pulumi config set {'' if secret_keys is None else '--secret '}till:{key} -s {stack}"
+    if PLACEHOLDER.search(value):
+        yield Problem(key, value, "still the placeholder", following)
+    elif not value and empty:
+        yield Problem(key, None, empty, following)
+    elif value and secret_keys is not None and key not in secret_keys:
+        yield Problem(key, value, "stands unencrypted in the stack file", following)
