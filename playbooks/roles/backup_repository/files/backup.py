@@ -26,8 +26,8 @@ from typing import Any
 import till_backup_plan as plan
 import till_metrics
 import till_stanza
-from till_pgbackrest import Fault, archive_gaps, info, pgbackrest, settings
-from till_repository import NAMES, OFFSITE, REPOSITORY, known
+from till_pgbackrest import Fault, info, pgbackrest, refuse_unknown, settings
+from till_repository import NAMES, OFFSITE, REPOSITORY, contents, known
 
 POLICY = Path("/etc/till/backup-repository.json")
 LAST = Path("/var/lib/till/backup.json")
@@ -74,14 +74,14 @@ def make(rules: dict[str, Any], kind: str | None, repository: int) -> dict[str, 
     """Make a backup in a repository; from the leader where no replica is left."""
     began, stanza = time.time(), rules["stanza"]
     chosen = kind or plan.due(info(stanza, repository), rules, began)
-    options = [f"--type={chosen}", f"--repo={repository}"]
+    how = {"repository": repository, "timeout_s": rules["backup_timeout_s"]}
     try:
         try:
-            pgbackrest(stanza, "backup", *options, timeout_s=rules["backup_timeout_s"])
+            pgbackrest(stanza, "backup", f"--type={chosen}", **how)
         except Fault as reason:
             if NO_REPLICA not in str(reason):
                 raise
-            pgbackrest(stanza, "backup", *options, "--no-backup-standby", timeout_s=rules["backup_timeout_s"])
+            pgbackrest(stanza, "backup", f"--type={chosen}", "--no-backup-standby", **how)
     except Fault as reason:
         raise Fault(f"{reason}{full() if repository == 1 else ''}", reason.code) from None
     one = plan.usable(info(stanza, repository))[-1]
@@ -121,13 +121,12 @@ def verify(rules: dict[str, Any], repositories: list[int]) -> dict[str, Any]:
     for repository in repositories:
         try:
             said = pgbackrest(
-                rules["stanza"], "verify", f"--repo={repository}", "--output=text", "--verbose",
-                timeout_s=rules["backup_timeout_s"],
+                rules["stanza"], "verify", "--output=text", "--verbose",
+                repository=repository, timeout_s=rules["backup_timeout_s"],
             )  # fmt: skip
-            found = info(rules["stanza"], repository)
-            gaps = archive_gaps(rules["stanza"], found, rules["segment_mb"] << 20, repository)
-            sentences = [*plan.read_through(said), *(f"WAL {gap} is missing" for gap in gaps)]
-            verified += len(plan.usable(found))
+            found = contents(rules, repository)
+            sentences = [*plan.read_through(said), *(f"WAL {gap} is missing" for gap in found["gaps"])]
+            verified += len(found["backups"])
         except Fault as reason:
             sentences = [str(reason)]
         wrong += [f"{NAMES[repository]}{sentence}" for sentence in sentences]
@@ -172,8 +171,8 @@ def main() -> int:
     try:
         rules = policy()
         chosen = [arguments.repository] if arguments.repository else rules["repositories"]
-        if strange := [str(one) for one in chosen if one not in rules["repositories"]]:
-            raise Fault(f"this stack has no repository {strange[0]}: till:backupOffsite names the second one")
+        for repository in chosen:
+            refuse_unknown(rules, repository)
         if arguments.command == "stanza":
             print(json.dumps(till_stanza.ensure(rules, REPOSITORY)))
         elif arguments.command == "now":

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from till_pgbackrest import Fault, info, pgbackrest, psql
+from till_repository import OFFSITE
 
 # Of `pgbackrest info`: nothing there, or no information yet.
 UNKNOWN = (1, 2, 3)
@@ -26,7 +27,7 @@ def ensure(rules: dict[str, Any], here: Path) -> dict[str, Any]:
     nobody from going on; the watch tells of it. Returns `made`: whether something was changed.
     """
     running, made = identity(), False
-    if len(rules["repositories"]) == 1:
+    if OFFSITE not in rules["repositories"]:
         SEEN_ELSEWHERE.unlink(missing_ok=True)
     for repository in rules["repositories"]:
         try:
@@ -43,7 +44,7 @@ def ensure(rules: dict[str, Any], here: Path) -> dict[str, Any]:
         made = made or (found["status"]["code"] in UNKNOWN and not found.get("db"))
     if made:
         create(rules["stanza"])
-    if len(rules["repositories"]) > 1:
+    if OFFSITE in rules["repositories"]:
         SEEN_ELSEWHERE.touch()
     return {"made": made}
 

@@ -29,7 +29,7 @@ import till_directus
 import till_metrics
 import till_source
 import till_wal
-from till_pgbackrest import Fault, info, settings
+from till_pgbackrest import Fault, info, refuse_unknown, settings
 from till_scratch import Scratch, fingerprint, tree_bytes, write_rate
 
 POLICY = Path("/etc/till/drills.json")
@@ -194,8 +194,10 @@ def main() -> int:
     parser.add_argument("--repository", type=int, default=1)
     arguments = parser.parse_args()
     rules = {**settings(), **json.loads(POLICY.read_text())}
-    if arguments.repository not in rules["repositories"]:
-        print(f"drill-restore: this stack has no repository {arguments.repository}", file=sys.stderr)
+    try:
+        refuse_unknown(rules, arguments.repository)
+    except Fault as reason:
+        print(f"drill-restore: {reason}", file=sys.stderr)
         return 1
     with LOCK.open("w") as lock:
         try:

@@ -42,19 +42,27 @@ def settings() -> dict[str, Any]:
     return found
 
 
-def pgbackrest(stanza: str, command: str, *options: str, timeout_s: float = 60) -> str:
-    """Run a command of pgBackRest for the stanza; its stdout. Raises Fault with its own words."""
-    argv = [*AS_POSTGRES, "pgbackrest", command, f"--stanza={stanza}", *options]
+def refuse_unknown(rules: dict[str, Any], repository: int) -> None:
+    """Raise Fault for a repository that this stack does not have."""
+    if repository not in rules["repositories"]:
+        raise Fault(f"this stack has no repository {repository}: till:backupOffsite names the second one")
+
+
+def pgbackrest(stanza: str, command: str, *options: str, repository: int = 0, timeout_s: float = 60) -> str:
+    """Run a command of pgBackRest for the stanza, in one repository or (0) in all; its stdout.
+
+    Raises Fault with its own words.
+    """
+    chosen = [f"--repo={repository}"] if repository else []
+    argv = [*AS_POSTGRES, "pgbackrest", command, f"--stanza={stanza}", *chosen, *options]
     try:
         # What a wrong key decrypts is no text.
         done = subprocess.run(
             argv, capture_output=True, text=True, errors="replace", timeout=timeout_s, check=False, cwd="/"
         )
     except subprocess.TimeoutExpired:
-        asked = next((option for option in options if option.startswith("--repo=")), "--repo=1").removeprefix("--repo=")
-        raise Fault(
-            f"repository {asked} does not answer: pgbackrest {command} took longer than {timeout_s:.0f} s"
-        ) from None
+        who = f"repository {repository} does not answer: " if repository else ""
+        raise Fault(f"{who}pgbackrest {command} took longer than {timeout_s:.0f} s") from None
     if done.returncode != 0:
         raise Fault(f"pgbackrest {command}: {errors(done.stdout + done.stderr)}", done.returncode)
     return done.stdout
@@ -72,9 +80,10 @@ def errors(output: str) -> str:
 
 def info(stanza: str, repository: int = 1, timeout_s: float = INFO_TIMEOUT_S) -> dict[str, Any]:
     """`pgbackrest info` of the stanza in a repository; raises Fault when that does not answer."""
-    options = (f"--repo={repository}", "--output=json", "--log-level-console=error")
+    options = ("--output=json", "--log-level-console=error")
+    told = pgbackrest(stanza, "info", *options, repository=repository, timeout_s=timeout_s)
     # Not strict: of a repository under another key it tells noise, control characters included.
-    found = json.loads(pgbackrest(stanza, "info", *options, timeout_s=timeout_s), strict=False)
+    found = json.loads(told, strict=False)
     # It ends with 0 also where it could read nothing.
     unread = [one["status"]["message"] for one in (found[0]["repo"] if found else []) if one["status"]["code"] == OTHER]
     if unread:
@@ -95,13 +104,14 @@ def unreadable(message: str) -> str:
 
 def archive_files(stanza: str, archive_id: str, repository: int = 1) -> list[str]:
     """Names of the files in the repository's archive, each below the folder of its 16 digits."""
-    options = (f"--repo={repository}", "--recurse", "--output=json", "--log-level-console=error")
-    return list(json.loads(pgbackrest(stanza, "repo-ls", f"archive/{stanza}/{archive_id}", *options)))
+    options = ("--recurse", "--output=json", "--log-level-console=error")
+    told = pgbackrest(stanza, "repo-ls", f"archive/{stanza}/{archive_id}", *options, repository=repository)
+    return list(json.loads(told))
 
 
 def repository_file(stanza: str, name: str, repository: int = 1) -> str:
     """The text of a file of the repository, decrypted."""
-    return pgbackrest(stanza, "repo-get", name, f"--repo={repository}", "--log-level-console=error")
+    return pgbackrest(stanza, "repo-get", name, "--log-level-console=error", repository=repository)
 
 
 def archive_gaps(stanza: str, found: dict[str, Any], segment_bytes: int, repository: int = 1) -> list[str]:

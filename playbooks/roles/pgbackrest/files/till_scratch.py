@@ -46,13 +46,14 @@ class Scratch:
     ) -> None:
         """Restore a backup set into the data directory; `target` are pgBackRest's options of where to recover to.
 
-        0 processes are as many as there are cores. Its WAL comes from the same repository: another one may be the reason for the restore.
+        0 processes are as many as there are cores. Its WAL comes from the same repository: another one may be the
+        reason for the restore.
         """
         delta = ["--delta"] if any(self.data.iterdir()) else []
-        source = [f"--repo={repository}", f"--set={label}", f"--process-max={processes or os.cpu_count() or 1}"]
+        source = [f"--set={label}", f"--process-max={processes or os.cpu_count() or 1}"]
         wal = f'pgbackrest --stanza={stanza} --repo={repository} --pg1-path={self.data} archive-get %f "%p"'
         options = [f"--pg1-path={self.data}", *source, f"--recovery-option=restore_command={wal}", *delta, *target]
-        till_pgbackrest.pgbackrest(stanza, "restore", *options, timeout_s=timeout_s)
+        till_pgbackrest.pgbackrest(stanza, "restore", *options, repository=repository, timeout_s=timeout_s)
 
     def start(self, archive_mode: str, roads: str = "", listen: str = "") -> None:
         """Start PostgreSQL; `archive_mode` off, or on with an archiver that fails: what it has to archive waits."""

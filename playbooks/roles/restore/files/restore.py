@@ -31,7 +31,7 @@ from typing import Any
 
 import till_backup_plan as plan
 import till_metrics
-from till_pgbackrest import AS_POSTGRES, Fault, archive_gaps, info, settings
+from till_pgbackrest import AS_POSTGRES, Fault, archive_gaps, info, refuse_unknown, settings
 from till_scratch import Scratch, tree_bytes
 
 POLICY = Path("/etc/till/restore.json")
@@ -74,8 +74,7 @@ def moment(to: str) -> float | None:
 
 def chosen(policy: dict[str, Any], to: str, repository: int) -> dict[str, Any]:
     """The backup that a target needs, and whether this disk has room for it beside what is there."""
-    if repository not in policy["repositories"]:
-        raise Fault(f"this stack has no repository {repository}: till:backupOffsite names the second one")
+    refuse_unknown(policy, repository)
     target_s = moment(to)
     found = info(policy["stanza"], repository)
     label = plan.set_for(found, target_s)
