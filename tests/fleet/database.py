@@ -6,8 +6,6 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +18,6 @@ from till.workplace import opened
 REPOSITORY = "/var/lib/pgbackrest"
 CONF = "/etc/pgbackrest/pgbackrest.conf"
 PSQL = "runuser -u postgres -- psql -XAtqc"
-
-
-@contextmanager
-def fault(host: str, begin: str, heal: str) -> Iterator[None]:
-    """Something broken on a host for the time of the block."""
-    inside(host, begin)
-    try:
-        yield
-    finally:
-        inside(host, heal)
 
 
 def until(what: str, holds: Any, deadline_s: float = 60) -> None:
@@ -70,12 +58,6 @@ def segments(count: int, host: str = "ops") -> list[str]:
     """The files of the newest segments in the repository, oldest first."""
     by_time = f"find {REPOSITORY}/archive -name '*.zst' -printf '%T@ %p\\n' | sort -n"
     return inside(host, f"{by_time} | tail -{count} | cut -d' ' -f2").splitlines()
-
-
-def newest_segment(host: str = "ops") -> str:
-    return inside(
-        host, f"find {REPOSITORY}/archive -name '*.zst' -printf '%T@ %p\\n' | sort -n | tail -1 | cut -d' ' -f2"
-    ).strip()
 
 
 def write_wal(lab: Contract, segments: int = 1) -> None:

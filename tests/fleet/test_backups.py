@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
 from infra.contract import Contract
-from tests.fleet.conftest import STACK, container, inside, till
+from tests.fleet.conftest import STACK, inside, till
 from tests.fleet.database import (
     CONF,
     PSQL,
     REPOSITORY,
     archived,
-    fault,
     faults,
     host_suite,
     leader,
     leads,
-    newest_segment,
     segments,
     until,
     write_wal,
 )
+from tests.fleet.faults import destroyed, fault, paused
 from till import journal, smoke
 from till.paths import journal_file
 from till.progress import Progress
@@ -113,7 +111,7 @@ def test_a_corrupt_segment_is_found_by_verify_and_by_the_drill(lab: Contract) ->
     write_wal(lab)
     until("WAL does not reach the repository", lambda: archived(lab))
     # The drill's mark comes after this segment, so it must be replayed.
-    victim = newest_segment()
+    victim = segments(1)[0]
     spoil = f"dd if=/dev/zero of={victim} bs=1 seek=64 count=64 conv=notrunc status=none"
     with fault(
         "ops",
@@ -219,8 +217,7 @@ def test_a_repository_that_is_away_for_an_hour_is_named_the_shop_goes_on_and_not
     first = leader(lab)
     if first == "ops":
         pytest.fail("the lab's leader is ops: provision prefers the hosts with an edge")
-    subprocess.run(["docker", "pause", container("ops")], check=True, capture_output=True)
-    try:
+    with paused("ops"):
         time.sleep(10)
         assert smoke.run(lab, Progress())["payment_status"] == "completed"
         # The hour's time passes as the hour's WAL: a shop that sells all the time fills a segment in each interval.
@@ -240,8 +237,6 @@ def test_a_repository_that_is_away_for_an_hour_is_named_the_shop_goes_on_and_not
         assert suite.returncode == 1, suite.stdout
         code, _told, _ = till("backup", "list", STACK)
         assert code == 4
-    finally:
-        subprocess.run(["docker", "unpause", container("ops")], check=True, capture_output=True)
     until("WAL does not reach the repository", lambda: archived(lab), 400)
     until("there are faults still", lambda: faults() == [], 120)
 
@@ -263,17 +258,13 @@ def test_a_stuck_archiver_fails_the_drill(lab: Contract) -> None:
 
 def test_after_a_takeover_the_archive_has_no_gap(lab: Contract) -> None:
     before = leader(lab)
-    box = container(before)
     # What waits in a dead leader's queue is in no archive: its archiver is stopped first, then it dies.
     inside(before, "pkill -STOP -f '[p]ostgres: .*archiver'")
     write_wal(lab, 3)
-    subprocess.run(["docker", "kill", box], check=True, capture_output=True)
-    try:
+    with destroyed(before):
         until("nobody takes over", lambda: leads(lab) not in ("", before), 90)
         after = leads(lab)
         until("the gap is not filled", lambda: faults() == [] and archived(lab), 180)
         told = json.loads(inside(after, "cat /var/lib/till/wal-archive.json"))
         assert told["handed"] and not told["lost"], told
-    finally:
-        subprocess.run(["docker", "start", box], check=True, capture_output=True)
     until("the old leader does not follow", lambda: till("status", STACK)[0] == 0, 180)

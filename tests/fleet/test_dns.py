@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dns.rcode
 import pytest
-from ruamel.yaml import YAML
 
 from infra.contract import Contract, Role
 from tests import signatures
 from tests.fleet.answers import RESOLVER, Answers
-from tests.fleet.conftest import STACK, container, inside, till
+from tests.fleet.conftest import STACK, inside, till
+from tests.fleet.database import until
+from tests.fleet.faults import paused
+from tests.policy import POLICY
 from till import probe
-from till.paths import PLAYBOOKS
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(900)]
-POLICY = YAML(typ="safe").load((PLAYBOOKS / "group_vars" / "all" / "policy.yml").read_text())
 PATRONICTL = "/opt/patroni/bin/patronictl -c /etc/patroni/patroni.yml"
 SWITCHES_WITHIN_S = 10
 HOLD_DOWN_S = POLICY["nameserver_hold_down_s"]
@@ -34,13 +33,6 @@ def leader() -> str:
     """The host whose database leads, as the third copy's Patroni knows it; "" when none does."""
     told = json.loads(inside("ops", f"{PATRONICTL} list -f json"))
     return next((str(one["Member"]) for one in told if one["Role"] == "Leader" and one["State"] == "running"), "")
-
-
-def until(what: str, holds: object, deadline_s: float) -> None:
-    deadline = time.monotonic() + deadline_s
-    while not holds():  # type: ignore[operator]
-        assert time.monotonic() < deadline, what
-        time.sleep(0.5)
 
 
 @pytest.fixture
@@ -95,16 +87,6 @@ def stopped(unit: str, *hosts: str) -> Iterator[float]:
     finally:
         for host in hosts:
             inside(host, f"systemctl start {unit}")
-
-
-@contextmanager
-def paused(host: str) -> Iterator[float]:
-    began = time.time()
-    subprocess.run(["docker", "pause", container(host)], check=True, capture_output=True)
-    try:
-        yield began
-    finally:
-        subprocess.run(["docker", "unpause", container(host)], check=True, capture_output=True)
 
 
 def test_a_dead_edge_is_left_within_seconds_and_taken_back_after_the_hold_down(lab: Contract, answers: Answers) -> None:

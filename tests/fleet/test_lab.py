@@ -16,7 +16,8 @@ import httpx
 import pytest
 
 from infra.contract import Contract
-from tests.fleet.conftest import PAYMENT_INTERVAL_S, STACK, container, inside, till
+from tests.fleet.conftest import PAYMENT_INTERVAL_S, STACK, inside, till
+from tests.fleet.faults import paused
 from till import probe, smoke
 from till.paths import CHECKOUT, STATE, VENV_BIN, lock_file
 
@@ -226,12 +227,8 @@ def test_a_second_change_is_refused_and_told_who_is_first(lab: Contract) -> None
 
 
 def test_a_host_that_is_away_is_named(lab: Contract) -> None:
-    name = container("bravo")
-    subprocess.run(["docker", "pause", name], check=True, capture_output=True)
-    try:
+    with paused("bravo"):
         code, told, _ = till("provision", STACK, "--tags", "baseline")
-    finally:
-        subprocess.run(["docker", "unpause", name], check=True, capture_output=True)
     assert code == 4
     assert "bravo" in told["error"]
     assert told["next"]

@@ -14,7 +14,6 @@ from tests.fleet.database import (
     PSQL,
     REPOSITORY,
     archived,
-    fault,
     faults,
     host_suite,
     leader,
@@ -22,6 +21,7 @@ from tests.fleet.database import (
     until,
     write_wal,
 )
+from tests.fleet.faults import fault
 from till import artefacts, play, probe, smoke
 from till.errors import TillError
 from till.progress import Progress

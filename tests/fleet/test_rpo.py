@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from infra.contract import Contract
-from tests.fleet.conftest import STACK, container, inside, till
+from tests.fleet.conftest import STACK, inside, till
 from tests.fleet.database import leader, leads, until
+from tests.fleet.faults import destroyed
 from tests.fleet.load import Load
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(900)]
@@ -39,17 +37,6 @@ try:
 finally:
     scratch.remove()
 """
-
-
-@contextmanager
-def destroyed(*hosts: str) -> Iterator[float]:
-    """Hosts killed at once, as by a power cut; started again after the block."""
-    boxes = [container(host) for host in hosts]
-    subprocess.run(["docker", "kill", *boxes], check=True, capture_output=True)
-    try:
-        yield time.time()
-    finally:
-        subprocess.run(["docker", "start", *boxes], check=True, capture_output=True)
 
 
 def orders_on(host: str) -> set[str]:

@@ -8,13 +8,11 @@ from datetime import datetime
 from functools import cache
 
 import pytest
-from ruamel.yaml import YAML
 from testinfra.host import Host as Machine
 
 from infra.contract import Contract, Host, Role
-from till.paths import PLAYBOOKS
+from tests.policy import POLICY
 
-POLICY = YAML(typ="safe").load((PLAYBOOKS / "group_vars" / "all" / "policy.yml").read_text())
 RESULT, SETTINGS = "/var/lib/till/config-backup.json", "/etc/till/config-backup.json"
 TIMERS = {
     "till-config-backup.timer": POLICY["config_backup_on_calendar"],

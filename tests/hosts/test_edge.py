@@ -16,15 +16,13 @@ import dns.rdatatype
 import dns.update
 import httpx
 import pytest
-from ruamel.yaml import YAML
 from testinfra.host import Host as Machine
 
 from infra.contract import Contract, Host, Role
+from tests.policy import POLICY
 from till import probe
-from till.paths import PLAYBOOKS
 from till.thresholds import thresholds
 
-POLICY = YAML(typ="safe").load((PLAYBOOKS / "group_vars" / "all" / "policy.yml").read_text())
 TIMEOUT_S = 5
 LASTS_AT_LEAST_S = 7 * 86400
 HSTS_AT_LEAST_S = 31_536_000

@@ -7,13 +7,11 @@ import shlex
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 from testinfra.host import Host as Machine
 
 from infra.contract import Contract, Host, Role
-from till.paths import PLAYBOOKS
+from tests.policy import POLICY
 
-POLICY = YAML(typ="safe").load((PLAYBOOKS / "group_vars" / "all" / "policy.yml").read_text())
 ALERTS = {
     "BackupTooOld",
     "BackupFailed",

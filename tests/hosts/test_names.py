@@ -10,15 +10,13 @@ import dns.query
 import dns.rcode
 import dns.rdatatype
 import pytest
-from ruamel.yaml import YAML
 from testinfra.host import Host as Machine
 
 from infra.contract import Contract, Host, Role
 from tests import signatures
+from tests.policy import POLICY
 from till import probe
-from till.paths import PLAYBOOKS
 
-POLICY = YAML(typ="safe").load((PLAYBOOKS / "group_vars" / "all" / "policy.yml").read_text())
 TIMEOUT_S = 5
 SETTLES_S = 10
 pytestmark = pytest.mark.roles(Role.NAMESERVER)

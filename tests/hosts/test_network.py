@@ -6,13 +6,11 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import jinja2
-from ruamel.yaml import YAML
 from testinfra.host import Host as Machine
 
 from infra.contract import Host
-from till.paths import PLAYBOOKS
+from tests.policy import POLICY
 
-POLICY = YAML(typ="safe").load((PLAYBOOKS / "group_vars" / "all" / "policy.yml").read_text())
 SSH_PORT = "tcp/22"
 # Longer than any answer of a host on its way; a dropped packet is never answered.
 DROPPED_AFTER_S = 1.5

@@ -12,10 +12,11 @@ import jinja2
 import pytest
 import yaml
 
+from tests.policy import POLICY
+
 CHECKOUT = Path(__file__).parents[2]
 ROLE = CHECKOUT / "playbooks" / "roles" / "monitoring"
 DEFAULTS = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
-POLICY = yaml.safe_load((CHECKOUT / "playbooks" / "group_vars" / "all" / "policy.yml").read_text())
 LIMITS: dict[str, Any] = {**DEFAULTS, **{name: value for name, value in POLICY.items() if name in DEFAULTS}}
 
 

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-FILES = Path(__file__).parents[2] / "playbooks" / "roles" / "config_backup" / "files"
+from tests.programs import load
 
 
 @pytest.fixture(scope="module")
 def program() -> ModuleType:
     if not shutil.which("restic"):
         pytest.fail("restic is not here: run `tools/setup --tests`")
-    sys.path.insert(0, str(FILES))
-    spec = importlib.util.spec_from_file_location("config_backup", FILES / "config_backup.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load("config_backup", "config_backup")
 
 
 class Place:

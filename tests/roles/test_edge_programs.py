@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import io
 import json
 import sys
 import tarfile
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+
+from tests.programs import load
 
 ROLES = Path(__file__).parents[2] / "playbooks" / "roles"
 OURS = ("nameserver", "certificates", "edge", "storefront", "acme_ca", "paypal_simulator", "resolver")
@@ -27,22 +27,10 @@ POLICY = {
 EMPTY = {"active": None, "blue": None, "green": None, "digests": {}, "checks": {}, "latest": None, "intent": None}
 
 
-def program(role: str, name: str) -> ModuleType:
-    folder = ROLES / role / "files"
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
-    spec = importlib.util.spec_from_file_location(name.replace("-", "_"), folder / f"{name}.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault(spec.name, module)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Paths of the programs inside a temporary folder."""
-    slots = program("storefront", "till_slots")
+    slots = load("storefront", "till_slots")
     monkeypatch.setitem(sys.modules, "till_slots", slots)
     (tmp_path / "storefront.json").write_text(json.dumps(POLICY))
     for name, path in {
@@ -86,7 +74,7 @@ def test_a_slot_without_a_release_is_not_checked_and_each_has_its_own_path(host:
 
 
 def test_a_failed_switch_leaves_the_old_state_on_disk(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    switching, slots = program("storefront", "slots"), sys.modules["till_slots"]
+    switching, slots = load("storefront", "slots"), sys.modules["till_slots"]
     before = {**EMPTY, "active": "blue", "blue": "v1.0.0", "green": "v1.1.0"}
     slots.save(before)
     slots.render(before)
@@ -98,7 +86,7 @@ def test_a_failed_switch_leaves_the_old_state_on_disk(host: Path, monkeypatch: p
 
 
 def test_of_two_slots_with_one_version_the_later_deploy_is_meant(host: Path) -> None:
-    switching, slots = program("storefront", "slots"), sys.modules["till_slots"]
+    switching, slots = load("storefront", "slots"), sys.modules["till_slots"]
     both = {**EMPTY, "active": "blue", "blue": "v1.0.0", "green": "v1.0.0", "latest": "green"}
     assert switching.target(both, "v1.0.0", None) == "green"
     with pytest.raises(slots.Fault, match="no slot holds v9"):
@@ -117,7 +105,7 @@ def artefact(folder: Path, version: str) -> str:
 
 
 def test_a_damaged_artefact_is_refused_and_leaves_nothing(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    release, slots = program("storefront", "release"), sys.modules["till_slots"]
+    release, slots = load("storefront", "release"), sys.modules["till_slots"]
     monkeypatch.setattr(release, "ROOT", host)
     artefact(host, "v1.0.0")
     with pytest.raises(slots.Fault, match="the manifest says 00"):
@@ -126,7 +114,7 @@ def test_a_damaged_artefact_is_refused_and_leaves_nothing(host: Path, monkeypatc
 
 
 def test_too_little_room_is_said_with_numbers_and_place(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    release, slots = program("storefront", "release"), sys.modules["till_slots"]
+    release, slots = load("storefront", "release"), sys.modules["till_slots"]
     monkeypatch.setattr(release, "ROOT", host)
     with pytest.raises(slots.Fault, match=r"no room on \S+: .* has \d+ MiB free, .* needs \d+ MiB; make room"):
         release.room(1 << 50)
@@ -137,7 +125,7 @@ def zone_document(records: list[tuple[str, str, str]]) -> dict[str, Any]:
 
 
 def test_challenges_under_way_are_not_the_zones_business() -> None:
-    zone = program("nameserver", "zone")
+    zone = load("nameserver", "zone")
     held = zone.held_sets(
         zone_document(
             [

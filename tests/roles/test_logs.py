@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import os
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +11,9 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+
+from tests.policy import POLICY
+from tests.programs import load
 
 PLAYBOOKS = Path(__file__).parents[2] / "playbooks"
 ROLE = PLAYBOOKS / "roles" / "logs"
@@ -28,12 +29,7 @@ def read(path: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def retention() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("log_retention", ROLE / "files" / "log_retention.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load("logs", "log_retention")
 
 
 @pytest.fixture
@@ -69,13 +65,12 @@ def test_spec_equals_defaults_and_policy_names_what_there_is() -> None:
     defaults = read(ROLE / "defaults" / "main.yml")
     options = read(ROLE / "meta" / "argument_specs.yml")["argument_specs"]["main"]["options"]
     assert {name: option["default"] for name, option in options.items()} == defaults
-    policy = read(PLAYBOOKS / "group_vars" / "all" / "policy.yml")
-    ours = {name for name in policy if name.startswith("logs_")}
+    ours = {name for name in POLICY if name.startswith("logs_")}
     assert ours <= set(defaults)
-    assert policy["policy_fleet_ports"]["log_store"] == [f"tcp/{defaults['logs_port']}"]
+    assert POLICY["policy_fleet_ports"]["log_store"] == [f"tcp/{defaults['logs_port']}"]
     for table in ("logs_kept_days", "logs_max_mb"):
-        assert set(policy[table]) == set(AT_LEAST_DAYS)
-    assert all(policy["logs_kept_days"][level] >= days for level, days in AT_LEAST_DAYS.items())
+        assert set(POLICY[table]) == set(AT_LEAST_DAYS)
+    assert all(POLICY["logs_kept_days"][level] >= days for level, days in AT_LEAST_DAYS.items())
 
 
 @pytest.mark.parametrize(("level", "days"), AT_LEAST_DAYS.items())

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +12,9 @@ from typing import Any
 import jinja2
 import pytest
 import yaml
+
+from tests.policy import POLICY
+from tests.programs import load
 
 PLAYBOOKS = Path(__file__).parents[2] / "playbooks"
 ROLE = PLAYBOOKS / "roles" / "nameserver"
@@ -24,12 +25,7 @@ WELL, ALIVE, GONE = range(3)
 
 @pytest.fixture(scope="module")
 def program() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("site_order", ROLE / "files" / "site_order.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load("nameserver", "site_order")
 
 
 class Watched:
@@ -140,9 +136,8 @@ def rendered(name: str, **values: Any) -> str:
     environment = jinja2.Environment(trim_blocks=True, undefined=jinja2.StrictUndefined)
     environment.filters |= {"to_json": json.dumps, "to_nice_json": lambda it: json.dumps(it, default=list), "zip": zip}
     environment.tests["search"] = lambda text, part: part in text
-    policy = yaml.safe_load((PLAYBOOKS / "group_vars" / "all" / "policy.yml").read_text())
     defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
-    known = {key: policy.get(key, value) for key, value in defaults.items()}
+    known = {key: POLICY.get(key, value) for key, value in defaults.items()}
     given = {"nameserver_zone": "shop.example", "nameserver_edges": FLEET, "nameserver_databases": FLEET, **values}
     return environment.from_string((ROLE / "templates" / name).read_text()).render(dict=dict, **{**known, **given})
 
