@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from till import backup, config_backup, failover, journal, redact, restore, stack
+from till import backup, config_backup, failover, journal, redact, restore, stack, successor
 from till.change import change
 from till.drills import restore as restore_drill
 from till.errors import GateSaidNo
@@ -107,15 +107,15 @@ def move_leader(name: str, verb: str, site: str, confirmation: str, progress: Pr
     Returns from_site, to_site, changed, and where something moved what failover.run measured.
     """
     contract = stack.contract(name)
-    wanted = site or failover.preferred(contract)
+    wanted = site or successor.preferred(contract)
     with opened(contract) as workplace:
         seen = failover.look(workplace)
-        host = failover.target(contract, seen, wanted, thresholds()["failover"]["lag_max_mb"])
+        host = successor.target(contract, seen, wanted, thresholds()["failover"]["lag_max_mb"])
         if host is None:
             progress.say(f"{seen.leader} at site {wanted} leads already: nothing is changed")
             return {"from_site": wanted, "to_site": wanted, "changed": False}
-        failover.refuse_unconfirmed(contract, seen.leader, verb, wanted, confirmation)
-        moved = {"from_site": failover.site_of(contract, seen.leader), "to_site": wanted, "changed": True}
+        successor.refuse_unconfirmed(contract, seen.leader, verb, wanted, confirmation)
+        moved = {"from_site": successor.site_of(contract, seen.leader), "to_site": wanted, "changed": True}
         with change(name, verb, progress, redact.of(contract)) as facts:
             facts |= {**moved, "old_leader": seen.leader, "new_leader": host.name}
             result = failover.run(workplace, seen.leader, host, progress)
