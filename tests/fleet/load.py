@@ -18,9 +18,11 @@ from infra.contract import Contract
 from till import probe
 from till.errors import TillError
 from till.smoke import API, SIMULATOR_PORT
+from till.thresholds import thresholds
 
 BUYERS = 4
-REQUEST_TIMEOUT_S = 8
+# Guide, rollback triggers: a response over 10 s is a failure.
+REQUEST_TIMEOUT_S = thresholds()["smoke"]["request_timeout_s"]
 
 
 @dataclass
