@@ -47,11 +47,13 @@ def run(workplace: Workplace, leader: str, to: Host, progress: Progress) -> dict
             )  # fmt: skip
             if "refused" in measured:
                 raise GateSaidNo(f"{leader} still leads, Patroni says: {measured['refused']}", again)
+            progress.say(
+                f"{to.name} leads after {measured['promoted_s']} s, writes paused {measured['write_pause_s']} s"
+            )
+            led_at = names.result()
         except BaseException:
             over.set()
             raise
-        progress.say(f"{to.name} leads after {measured['promoted_s']} s, writes paused {measured['write_pause_s']} s")
-        led_at = names.result()
     if led_at is None:
         raise TillError(
             f"{to.name} leads, but the names don't lead to site {to.site} after {policy['dns_deadline_s']} s",
