@@ -92,7 +92,7 @@ def restore_database(
     contract = stack.contract(name)
     with opened(contract) as workplace:
         leads = restore.leader(workplace)
-        restore.refuse_unconfirmed(contract, to, leads, confirmation)
+        restore.refuse_unconfirmed(contract, to, repository, leads, confirmation)
         chosen = restore.target_host(contract, host, leads, restore.unfinished(workplace))
         with change(name, "restore", progress, redact.of(contract)) as facts:
             facts |= {"to": to, "repository": repository, "host": chosen}

@@ -56,18 +56,19 @@ def target_host(contract: Contract, asked: str, leads: str, begun: dict[str, dic
     return next(iter(begun), "") or asked or leads or able[0]
 
 
-def refuse_unconfirmed(contract: Contract, to: str, leads: str, confirmation: str) -> None:
+def refuse_unconfirmed(contract: Contract, to: str, repository: int, leads: str, confirmation: str) -> None:
     """Refused unless the stack's name was typed, where a live database would be replaced."""
     if leads and confirmation != contract.stack:
         raise Refused(
             f"the database of {contract.stack} is alive on {leads}; what was written after {to} would be gone",
-            f"till restore {contract.stack} --to {to} --confirm {contract.stack}",
+            _again(contract, to, "", repository),
         )
 
 
 def _again(contract: Contract, to: str, host: str, repository: int) -> str:
+    place = f" --host {host}" if host else ""
     source = f" --repository {repository}" if repository > 1 else ""
-    return f"till restore {contract.stack} --to '{to}' --host {host}{source} --confirm {contract.stack}"
+    return f"till restore {contract.stack} --to '{to}'{place}{source} --confirm {contract.stack}"
 
 
 def run(workplace: Workplace, to: str, repository: int, host: str, leads: str, progress: Progress) -> dict[str, Any]:
@@ -91,7 +92,8 @@ def run(workplace: Workplace, to: str, repository: int, host: str, leads: str, p
     try:
         repository_host = host_program.host_with(contract, Role.BACKUP_REPOSITORY).name
         host_program.ask(workplace, repository_host, "backup", "stanza", timeout_s=180, next_command=again)
-        result["backup"] = backup.now(workplace, "", 0, progress)["label"]
+        # The one elsewhere gets its own by the timer: a store that is away must not keep a restore from its end.
+        result["backup"] = backup.now(workplace, "", 1, progress)["label"]
     except TillError as reason:
         raise TillError(
             f"the restored database leads, but has no backup yet: {reason.message}; {kept}",

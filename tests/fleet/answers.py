@@ -113,3 +113,16 @@ class Answers:
         )
         other = {one.who: one.at for one in list(self.all) if one.at >= since and self.site(one) != site}
         return {who: round(max(0.0, other.get(who, since) - since), 1) for who in sorted(expected)}
+
+    def story(self, since: float) -> dict[str, list[str]]:
+        """What each answered last before that time, then each change with its seconds; silence is no answer."""
+        found: dict[str, list[tuple[float, str]]] = {who: [] for who in (*self.nameservers, RESOLVER)}
+        for one in list(self.all):
+            told = found[one.who]
+            if one.addresses is None:
+                continue
+            if one.at < since:
+                told[:] = [(0.0, self.site(one))]
+            elif not told or told[-1][1] != self.site(one):
+                told.append((one.at - since, self.site(one)))
+        return {who: [f"{at:.1f} s {site}" for at, site in told] for who, told in found.items()}

@@ -4,100 +4,35 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from infra.contract import Contract
 from tests.fleet.conftest import STACK, container, inside, till
-from till import journal, probe, restore, smoke
-from till.paths import CHECKOUT, VENV_BIN, journal_file
+from tests.fleet.database import (
+    CONF,
+    PSQL,
+    REPOSITORY,
+    archived,
+    fault,
+    faults,
+    host_suite,
+    leader,
+    leads,
+    newest_segment,
+    segments,
+    until,
+    write_wal,
+)
+from till import journal, smoke
+from till.paths import journal_file
 from till.progress import Progress
-from till.workplace import opened
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(900)]
-REPOSITORY = "/var/lib/pgbackrest"
-CONF = "/etc/pgbackrest/pgbackrest.conf"
 # One in each interval of archive_timeout (policy: 5 s).
 SEGMENTS_PER_HOUR = 720
-PSQL = "runuser -u postgres -- psql -XAtqc"
-
-
-@contextmanager
-def fault(host: str, begin: str, heal: str) -> Iterator[None]:
-    """Something broken on a host for the time of the block."""
-    inside(host, begin)
-    try:
-        yield
-    finally:
-        inside(host, heal)
-
-
-def until(what: str, holds: Any, deadline_s: float = 60) -> None:
-    deadline = time.monotonic() + deadline_s
-    while not holds():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.5)
-
-
-def faults() -> list[str]:
-    code, told, _ = till("backup", "list", STACK)
-    assert code == 0, told
-    return list(told["faults"])
-
-
-def host_suite(*names: str) -> subprocess.CompletedProcess[str]:
-    """The host suite's checks of backups, as `till verify` runs them."""
-    chosen = ["tests/hosts/test_backups.py", "-k", " or ".join(names)]
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen],
-        cwd=CHECKOUT, capture_output=True, text=True, timeout=300, check=False,
-        env={"PATH": f"{VENV_BIN}:/usr/bin:/bin", "HOME": str(Path.home()), "TILL_STACK": STACK},
-    )  # fmt: skip
-
-
-def leads(lab: Contract) -> str:
-    """The host whose database leads; "" when none does."""
-    with opened(lab) as workplace:
-        return restore.leader(workplace)
-
-
-def leader(lab: Contract) -> str:
-    until("no database leads", lambda: leads(lab), 90)
-    return leads(lab)
-
-
-def segments(count: int, host: str = "ops") -> list[str]:
-    """The files of the newest segments in the repository, oldest first."""
-    by_time = f"find {REPOSITORY}/archive -name '*.zst' -printf '%T@ %p\\n' | sort -n"
-    return inside(host, f"{by_time} | tail -{count} | cut -d' ' -f2").splitlines()
-
-
-def newest_segment(host: str = "ops") -> str:
-    return inside(
-        host, f"find {REPOSITORY}/archive -name '*.zst' -printf '%T@ %p\\n' | sort -n | tail -1 | cut -d' ' -f2"
-    ).strip()
-
-
-def write_wal(lab: Contract, segments: int = 1) -> None:
-    """Fill and archive some segments."""
-    for number in range(segments):
-        inside(
-            leader(lab), f"{PSQL} \"SELECT pg_logical_emit_message(true, 'till-test', '{number}'), pg_switch_wal()\""
-        )
-
-
-def archived(lab: Contract) -> Any:
-    with opened(lab) as workplace:
-        told = workplace.ssh(restore.leader(workplace) or "ops", "/usr/local/lib/till/wal-archive facts")
-    facts = json.loads(told.stdout or "{}")
-    return facts.get("leads") and not facts["ready_files"] and not facts["failing"]
 
 
 def test_a_backup_is_made_listed_and_read_through(lab: Contract) -> None:
@@ -319,54 +254,11 @@ def test_a_stuck_archiver_fails_the_drill(lab: Contract) -> None:
         code, told, _ = till("drill", "restore", STACK)
         assert code == 3
         assert "is stuck" in told["reason"], told["reason"]
+    # A new segment wakes an archiver that waits its minute out.
+    write_wal(lab)
     until("WAL does not reach the repository", lambda: archived(lab), 120)
     code, told, messages = till("drill", "restore", STACK)
     assert code == 0, messages[-2000:]
-
-
-def test_a_restore_over_a_live_database_asks_for_its_name(lab: Contract) -> None:
-    code, told, _ = till("restore", STACK, "--to", "latest")
-    assert code == 5
-    assert "is alive on" in told["error"]
-    assert f"--confirm {STACK}" in told["next"]
-
-
-@pytest.mark.parametrize("to", ["yesterday", "2999-01-01T00:00:00Z", "2001-01-01T00:00:00Z"])
-def test_a_target_that_cant_be_is_refused_and_the_shop_goes_on(lab: Contract, to: str) -> None:
-    code, told, _ = till("restore", STACK, "--to", to, "--confirm", STACK)
-    assert code == 1
-    assert any(word in told["error"] for word in ("is no time", "in the future", "after the target")), told["error"]
-    assert smoke.run(lab, Progress())["payment_status"] == "completed"
-
-
-def test_a_restore_goes_back_in_time_also_when_it_is_killed_on_the_way(lab: Contract) -> None:
-    trust = probe.public_trust(lab)
-    kept = smoke.run(lab, Progress())["transaction_id"]
-    time.sleep(2)
-    moment = datetime.now(UTC).isoformat(timespec="seconds")
-    time.sleep(2)
-    gone = smoke.run(lab, Progress())["transaction_id"]
-    until("WAL does not reach the repository", lambda: archived(lab))
-    host = leader(lab)
-    command = [str(VENV_BIN / "till"), "restore", STACK, "--to", moment, "--confirm", STACK]
-    for sign in ("restoring/data", "-D /var/lib/postgresql/15/restoring/data"):
-        # Killed while it fetches, and again while it proves.
-        with subprocess.Popen(
-            command, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        ) as run:
-            until(f"no process with {sign}", lambda sign=sign: sign in inside(host, "ps -eo args | grep -v grep"), 240)
-            run.kill()
-        inside(host, "pkill -KILL -f '[/]restore (fetch|prove)' || true; pkill -KILL -x pgbackrest || true")
-    code, told, messages = till("restore", STACK, "--to", moment, "--confirm", STACK, timeout_s=900)
-    assert code == 0, (told, messages[-3000:])
-    assert told["verified_rows"] > 0 and told["rto_s"] > 0
-    assert smoke.order_row(lab, trust, kept) is not None
-    assert smoke.order_row(lab, trust, gone) is None
-    assert inside(host, "ls /var/lib/postgresql/15").split() == ["till"]
-    code, told, messages = till("status", STACK)
-    assert code == 0, messages
-    assert sorted(one["role"] for one in told["database"]["members"]) == ["Leader", "Replica", "Sync Standby"], told
-    until("there are faults", lambda: faults() == [], 90)
 
 
 def test_after_a_takeover_the_archive_has_no_gap(lab: Contract) -> None:

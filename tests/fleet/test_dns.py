@@ -26,6 +26,8 @@ SWITCHES_WITHIN_S = 10
 HOLD_DOWN_S = POLICY["nameserver_hold_down_s"]
 # Policy's interval, timeout and TTL, and what a busy machine adds.
 SLACK_S = 15
+# Shorter than the hold-down, longer than a check.
+FLAPS, FLAP_S = 5, 4
 
 
 def leader() -> str:
@@ -145,6 +147,19 @@ def test_a_site_that_is_gone_is_left_before_anybody_leads_and_stays_second(lab: 
     assert answers.sites(healed_at, *(name for name in answers.nameservers if name != first)) == {site_of(lab, other)}
     assert answers.sites(healed_at + SLACK_S) == {site_of(lab, other)}
     assert "empty" not in answers.sites(paused_at)
+
+
+def test_an_edge_that_comes_and_goes_moves_names_once(lab: Contract, answers: Answers) -> None:
+    first, other = pair(lab)
+    began = time.time()
+    for _ in range(FLAPS):
+        with stopped("haproxy", first):
+            time.sleep(FLAP_S)
+        time.sleep(FLAP_S)
+    story = answers.story(began)
+    print(f"HAProxy of {first} gone {FLAPS} times in {time.time() - began:.0f} s: {story}")
+    assert {who: len(told) for who, told in story.items()} == dict.fromkeys(story, 2), story
+    assert answers.sites(time.time() - FLAP_S) - {"silence"} == {site_of(lab, other)}
 
 
 def test_names_follow_the_leader_without_a_gap(lab: Contract, answers: Answers) -> None:

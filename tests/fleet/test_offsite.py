@@ -10,7 +10,7 @@ import pytest
 from infra.contract import Contract
 from tests.fleet import object_store
 from tests.fleet.conftest import STACK, inside, till
-from tests.fleet.test_backups import (
+from tests.fleet.database import (
     PSQL,
     REPOSITORY,
     archived,

@@ -12,8 +12,8 @@ import pytest
 
 from infra.contract import Contract
 from tests.fleet.conftest import STACK, container, inside, till
+from tests.fleet.database import leader, leads, until
 from tests.fleet.load import Load
-from tests.fleet.test_backups import leader, leads, until
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(900)]
 LOAD_S = 15

@@ -1,0 +1,95 @@
+"""The database put back as it was: asked for, refused, killed on the way, and proven each time."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from infra.contract import Contract
+from tests.fleet.conftest import STACK, inside, till
+from tests.fleet.database import archived, faults, leader, until
+from till import probe, smoke
+from till.paths import CHECKOUT, VENV_BIN
+from till.progress import Progress
+from till.workplace import SWEEP_AFTER_S
+
+pytestmark = [pytest.mark.fleet, pytest.mark.timeout(900)]
+
+
+def test_a_restore_over_a_live_database_asks_for_its_name(lab: Contract) -> None:
+    code, told, _ = till("restore", STACK, "--to", "latest")
+    assert code == 5
+    assert "is alive on" in told["error"]
+    assert f"--confirm {STACK}" in told["next"]
+
+
+@pytest.mark.parametrize("to", ["yesterday", "2999-01-01T00:00:00Z", "2001-01-01T00:00:00Z"])
+def test_a_target_that_cant_be_is_refused_and_the_shop_goes_on(lab: Contract, to: str) -> None:
+    code, told, _ = till("restore", STACK, "--to", to, "--confirm", STACK)
+    assert code == 1
+    assert any(word in told["error"] for word in ("is no time", "in the future", "after the target")), told["error"]
+    assert smoke.run(lab, Progress())["payment_status"] == "completed"
+
+
+def test_a_restore_goes_back_in_time_also_when_it_is_killed_on_the_way(lab: Contract) -> None:
+    trust = probe.public_trust(lab)
+    kept = smoke.run(lab, Progress())["transaction_id"]
+    time.sleep(2)
+    moment = datetime.now(UTC).isoformat(timespec="seconds")
+    time.sleep(2)
+    gone = smoke.run(lab, Progress())["transaction_id"]
+    until("WAL does not reach the repository", lambda: archived(lab))
+    host = leader(lab)
+    command = [str(VENV_BIN / "till"), "restore", STACK, "--to", moment, "--confirm", STACK]
+    for sign in ("restoring/data", "-D /var/lib/postgresql/15/restoring/data"):
+        # Killed while it fetches, and again while it proves.
+        with subprocess.Popen(
+            command, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        ) as run:
+            until(f"no process with {sign}", lambda sign=sign: sign in inside(host, "ps -eo args | grep -v grep"), 240)
+            run.kill()
+        inside(host, "pkill -KILL -f '[/]restore (fetch|prove)' || true; pkill -KILL -x pgbackrest || true")
+    code, told, messages = till("restore", STACK, "--to", moment, "--confirm", STACK, timeout_s=900)
+    assert code == 0, (told, messages[-3000:])
+    assert told["verified_rows"] > 0 and told["rto_s"] > 0
+    assert smoke.order_row(lab, trust, kept) is not None
+    assert smoke.order_row(lab, trust, gone) is None
+    assert inside(host, "ls /var/lib/postgresql/15").split() == ["till"]
+    code, told, messages = till("status", STACK)
+    assert code == 0, messages
+    assert sorted(one["role"] for one in told["database"]["members"]) == ["Leader", "Replica", "Sync Standby"], told
+    until("there are faults", lambda: faults() == [], 90)
+
+
+def killed(command: list[str], after: str) -> None:
+    """Run a verb and SIGKILL it as soon as its messages tell of a step; what it had started is left to itself."""
+    with subprocess.Popen(
+        command, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as run:
+        assert run.stderr is not None
+        try:
+            assert any(after in line for line in run.stderr), f"it ended before it told of {after!r}"
+        finally:
+            run.kill()
+    # The next run ends what this one left, once it can't be one that is just beginning.
+    time.sleep(SWEEP_AFTER_S)
+
+
+def test_a_restore_that_is_killed_after_each_of_its_steps_ends_well(lab: Contract) -> None:
+    trust = probe.public_trust(lab)
+    kept = smoke.run(lab, Progress())["transaction_id"]
+    until("WAL does not reach the repository", lambda: archived(lab))
+    host = leader(lab)
+    command = [str(VENV_BIN / "till"), "restore", STACK, "--to", "latest", "--confirm", STACK]
+    for step in ("The leader", "Fetch", "Prove", "Swap", "Forget who led", "What was replaced goes", "read back"):
+        killed(command, f" {step}")
+    code, told, messages = till("restore", STACK, "--to", "latest", "--confirm", STACK, timeout_s=900)
+    assert code == 0, (told, messages[-3000:])
+    assert told["host"] == host
+    assert smoke.order_row(lab, trust, kept) is not None
+    assert inside(host, "ls /var/lib/postgresql/15").split() == ["till"]
+    assert till("status", STACK)[0] == 0
+    until("there are faults", lambda: faults() == [], 90)
