@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from infra.contract import Contract, Host, Role
+from till import restore
 from till.errors import GateSaidNo, HostUnreachable, Refused, UsageError
 
 # What a copy of the database is called that follows (Patroni's words).
@@ -60,7 +61,7 @@ def target(contract: Contract, seen: Seen, site: str, lag_max_mb: float) -> Host
     for host, begun in seen.unfinished.items():
         raise Refused(
             f"a restore to {begun.get('to')} is unfinished on {host} ({begun.get('phase')})",
-            f"till restore {stack} --to '{begun.get('to')}' --host {host} --confirm {stack}",
+            restore.command(contract, begun.get("to", "latest"), host, begun.get("repository", 1)),
         )
     _healthy_edge(contract, seen, site)
     copies = [one for one in seen.members if one["name"] != seen.leader and one["name"] not in seen.unreached]

@@ -13,8 +13,8 @@ import pytest
 from infra.contract import Contract, Role
 from tests.fleet.answers import RESOLVER, Answers
 from tests.fleet.conftest import STACK, inside, till
+from tests.fleet.database import fault, leader, leads, until
 from tests.fleet.load import Load
-from tests.fleet.test_backups import fault, leader, leads, until
 from till import journal, probe
 from till.paths import journal_file
 from till.smoke import SIMULATOR_PORT

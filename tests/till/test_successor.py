@@ -101,3 +101,10 @@ def test_where_payments_are_real_the_stacks_name_is_typed(verb: str, to: str) ->
     assert told.value.next_command == f"till {verb} shop{to} --confirm shop"
     successor.refuse_unconfirmed(production, "a1", verb, "bravo", "shop")
     successor.refuse_unconfirmed(stack(), "a1", verb, "bravo", "")
+
+
+def test_an_unfinished_restore_is_told_as_it_was_begun() -> None:
+    begun = {"to": "latest", "phase": "fetched", "repository": 2}
+    with pytest.raises(Refused) as told:
+        successor.target(stack(), replace(WELL, unfinished={"o1": begun}), "bravo", 1)
+    assert told.value.next_command == "till restore shop --to 'latest' --host o1 --repository 2 --confirm shop"
