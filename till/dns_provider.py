@@ -26,6 +26,16 @@ def held(contract: Contract, names: Collection[str]) -> list[Record]:
     return _with(contract, lambda provider: _Zone(provider, names, ()).held())
 
 
+def planned(contract: Contract, names: Collection[str], addresses: Collection[str]) -> list[str]:
+    """What `converge` would change, as sentences; changes nothing."""
+
+    def work(provider: Any) -> list[str]:
+        zone = _Zone(provider, names, addresses)
+        return [change.sentence(zone.ttl_s) for change in zone.differences()]
+
+    return _with(contract, work)
+
+
 def converge(contract: Contract, names: Collection[str], addresses: Collection[str]) -> list[str]:
     """Make each name lead to these addresses alone, and tell what was changed, as sentences; [] when it was so.
 

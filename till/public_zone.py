@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from infra.contract import Contract, Role
 
@@ -60,6 +60,28 @@ def differences(
         ]
         changes += [Change("delete", one) for one in there if one.address not in addresses]
     return changes
+
+
+def astray(contract: Contract, leader: str | None, told: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Faults of names at a provider: who answers with other addresses than the edges of the site that leads.
+
+    `told`: what each nameserver answers, as probe.nameservers tells it. Own nameservers follow the leader by themselves
+    and are none of this. No fault is found while nobody leads, or while the leader is beside no edge.
+    """
+    site = next((host.site for host in contract.hosts if host.name == leader), "")
+    right = set(edges(contract, site))
+    if contract.dns_provider is None or not right:
+        return []
+    wrong = {
+        server: ", ".join(one["addresses"]) for server, one in told.items() if set(one.get("addresses", right)) != right
+    }
+    if not wrong:
+        return []
+    answers = "; ".join(f"{server}: {addresses}" for server, addresses in wrong.items())
+    return [
+        f"site {site} leads, and {contract.names.shop} does not lead there ({answers}):"
+        f" till failover {contract.stack} --to {site} moves the names"
+    ]
 
 
 def site_to_lead(contract: Contract, leader: str | None, held: Collection[Record]) -> str:

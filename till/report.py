@@ -71,7 +71,8 @@ def stack(console: Console, found: dict[str, Any]) -> None:
     for name, url in found["urls"].items():
         console.print(f"  {name:<6} {url}")
     for server, told in found["dns"]["nameservers"].items():
-        answer = told.get("fault") or f"{', '.join(told['addresses'])} (serial {told['serial']})"
+        serial = f" (serial {told['serial']})" if "serial" in told else ""
+        answer = told.get("fault") or f"{', '.join(told['addresses'])}{serial}"
         console.print(f"  {server:<6} {found['dns']['name']}: {answer}", markup=False)
     if not found["dns"]["agree"]:
         console.print("  the nameservers do not agree", style="yellow")
