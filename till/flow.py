@@ -7,7 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from infra.contract import Contract
-from till import artefacts, config_backup, deploy, play, public_names, redact, release, smoke, stack, status, verify
+from till import (
+    artefacts,
+    challenges,
+    config_backup,
+    deploy,
+    play,
+    public_names,
+    redact,
+    release,
+    smoke,
+    stack,
+    status,
+    verify,
+)
 from till.change import change
 from till.errors import Refused
 from till.outcome import PlayResult
@@ -25,6 +38,7 @@ def provision(name: str, progress: Progress, check: bool = False, diff: bool = F
     Returns changed (tasks), per host, failed and unreachable hosts, and config_backup by host.
     """
     contract = stack.contract(name)
+    challenges.refuse_undelegated(contract, tags)
     with opened(contract, artefacts.variables()) as workplace:
         if check:
             checked = play.run(workplace, "provision.yml", progress, check=True, diff=diff, tags=tags)
