@@ -20,6 +20,7 @@ from till import journal
 from till.paths import journal_file
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(900)]
+MOVES = 10
 BEFORE_S = 8
 AFTER_S = 8
 # A TTL after the nameservers, and what a busy machine adds.
@@ -73,6 +74,20 @@ def test_a_planned_move_and_the_way_back_fail_no_payment(lab: Contract) -> None:
         assert (entry["verb"], entry["ok"], entry["to_site"]) == (verb[0], True, site)
         assert entry["promoted_s"] == told["promoted_s"]
         until("the fleet is not well", lambda: till("status", STACK)[0] == 0, 120)
+
+
+@pytest.mark.usefixtures("settled")
+def test_ten_moves_in_a_row_each_leave_a_healthy_cluster(lab: Contract) -> None:
+    first, other = successive(lab)
+    pauses = []
+    for number in range(MOVES):
+        verb = ["failback", STACK] if number % 2 else ["failover", STACK, "--to", other]
+        code, told, messages = till(*verb)
+        assert code == 0, (number, told, messages[-3000:])
+        assert site_of_leader(lab) == (first if number % 2 else other)
+        pauses.append(told["write_pause_s"])
+        until(f"the fleet is not well after move {number + 1}", lambda: till("status", STACK)[0] == 0, 60)
+    print(f"write pauses of {MOVES} moves in a row (s): {pauses}")
 
 
 @pytest.mark.usefixtures("settled")
