@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
@@ -56,9 +57,18 @@ FOREIGN = {
 
 @dataclass(frozen=True)
 class Provider:
-    """Its only address, where it answers on port 53 and, by HTTP, on API_PORT."""
+    """Its only address, where it answers on port 53 and, by HTTP, on API_PORT; `folder` has its settings and zone."""
 
     address: str
+    folder: Path
+
+    def tell(self, *arguments: str) -> None:
+        """Run pdnsutil, and have the server forget what it remembers."""
+        _tell(self.folder, *arguments)
+        _run("pdns_control", f"--config-dir={self.folder}", "purge")
+
+    def allow_updates_by(self, key: str) -> None:
+        self.tell("set-meta", ZONE, "TSIG-ALLOW-DNSUPDATE", key)
 
     def by(self, name: str, **credentials: str) -> DnsProvider:
         """The contract's part for one of the two modules of dns-lexicon that speak to it."""
@@ -93,13 +103,11 @@ class Provider:
 def running(folder: Path) -> Iterator[Provider]:
     """The server with the zone and what is foreign in it; gone at the end."""
     number = os.getpid()
-    server = Provider(f"127.53.{number >> 8 & 255}.{number & 255}")
+    server = Provider(f"127.53.{number >> 8 & 255}.{number & 255}", folder)
     (folder / "pdns.conf").write_text(
         SETTINGS.format(folder=folder, address=server.address, key=API_KEY, api_port=API_PORT)
     )
     database = folder / "zone.sqlite3"
-    import sqlite3
-
     with sqlite3.connect(database) as made:
         made.executescript(SCHEMA.read_text())
     _tell(folder, "create-zone", ZONE, f"ns.{ZONE}")
@@ -122,9 +130,12 @@ def running(folder: Path) -> Iterator[Provider]:
 
 
 def _tell(folder: Path, *arguments: str) -> None:
-    program = found("pdnsutil") or "pdnsutil"
-    done = subprocess.run([program, f"--config-dir={folder}", *arguments], capture_output=True, text=True, timeout=30)
-    assert done.returncode == 0, (arguments, done.stdout, done.stderr)
+    _run("pdnsutil", f"--config-dir={folder}", *arguments)
+
+
+def _run(program: str, *arguments: str) -> None:
+    done = subprocess.run([found(program) or program, *arguments], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, (program, arguments, done.stdout, done.stderr)
 
 
 def _await(server: Provider, process: subprocess.Popen[bytes], log: Path) -> None:
