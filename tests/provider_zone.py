@@ -1,4 +1,4 @@
-"""A DNS provider on loopback: PowerDNS with a zone, its API and signed updates (RFC 2136), while a test runs."""
+"""A DNS provider: PowerDNS with a zone, its API and signed updates (RFC 2136), while a test runs."""
 
 from __future__ import annotations
 
@@ -67,6 +67,10 @@ class Provider:
         _tell(self.folder, *arguments)
         _run("pdns_control", f"--config-dir={self.folder}", "purge")
 
+    def add(self, name: str, kind: str, content: str) -> None:
+        """Add a record as the zone's owner would, by hand; `name` with the zone, without a trailing dot."""
+        self.tell("add-record", ZONE, _label(name), kind, "3600", content)
+
     def allow_updates_by(self, key: str) -> None:
         self.tell("set-meta", ZONE, "TSIG-ALLOW-DNSUPDATE", key)
 
@@ -100,10 +104,10 @@ class Provider:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Provider]:
-    """The server with the zone and what is foreign in it; gone at the end."""
+def running(folder: Path, address: str = "") -> Iterator[Provider]:
+    """The server with the zone and what is foreign in it, by default on loopback; gone at the end."""
     number = os.getpid()
-    server = Provider(f"127.53.{number >> 8 & 255}.{number & 255}", folder)
+    server = Provider(address or f"127.53.{number >> 8 & 255}.{number & 255}", folder)
     (folder / "pdns.conf").write_text(
         SETTINGS.format(folder=folder, address=server.address, key=API_KEY, api_port=API_PORT)
     )
@@ -113,7 +117,7 @@ def running(folder: Path) -> Iterator[Provider]:
     _tell(folder, "create-zone", ZONE, f"ns.{ZONE}")
     _tell(folder, "add-record", ZONE, "ns", "A", "3600", server.address)
     for (name, kind), content in FOREIGN.items():
-        _tell(folder, "add-record", ZONE, name.removesuffix(f"{ZONE}.").rstrip(".") or "@", kind, "3600", content)
+        _tell(folder, "add-record", ZONE, _label(name), kind, "3600", content)
     _tell(folder, "import-tsig-key", TSIG_NAME, "hmac-sha256", TSIG_SECRET)
     _tell(folder, "set-meta", ZONE, "TSIG-ALLOW-DNSUPDATE", TSIG_NAME)
     _tell(folder, "set-meta", ZONE, "SOA-EDIT-DNSUPDATE", "INCREASE")
@@ -127,6 +131,10 @@ def running(folder: Path) -> Iterator[Provider]:
     finally:
         process.terminate()
         process.wait(10)
+
+
+def _label(name: str) -> str:
+    return name.rstrip(".").removesuffix(ZONE).rstrip(".") or "@"
 
 
 def _tell(folder: Path, *arguments: str) -> None:
