@@ -131,7 +131,6 @@ def of(workplace: Workplace) -> dict[str, Any]:
         faults.append(f"no database leads: {data.get('fault', 'none of the members')}")
     else:
         faults += copies.behind(contract, data["members"])
-        data["since"] = copies.leads_since(workplace, data["leader"])
     told = names(contract, unreached)
     faults += unheard(told)
     faults += public_zone.astray(contract, data["leader"], told["nameservers"])
