@@ -65,7 +65,7 @@ class Provider:
     def tell(self, *arguments: str) -> None:
         """Run pdnsutil, and have the server forget what it remembers."""
         _tell(self.folder, *arguments)
-        _run("pdns_control", f"--config-dir={self.folder}", "purge")
+        _run("pdns_control", f"--config-dir={self.folder}", "purge", root=True)
 
     def add(self, name: str, kind: str, content: str) -> None:
         """Add a record as the zone's owner would, by hand; `name` with the zone, without a trailing dot."""
@@ -129,7 +129,7 @@ def running(folder: Path, address: str = "") -> Iterator[Provider]:
         _await(server, process, folder / "log")
         yield server
     finally:
-        process.terminate()
+        subprocess.run(as_root(["kill", str(process.pid)]), check=False)
         process.wait(10)
 
 
@@ -141,8 +141,9 @@ def _tell(folder: Path, *arguments: str) -> None:
     _run("pdnsutil", f"--config-dir={folder}", *arguments)
 
 
-def _run(program: str, *arguments: str) -> None:
-    done = subprocess.run([found(program) or program, *arguments], capture_output=True, text=True, timeout=30)
+def _run(program: str, *arguments: str, root: bool = False) -> None:
+    argv = [found(program) or program, *arguments]
+    done = subprocess.run(as_root(argv) if root else argv, capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, (program, arguments, done.stdout, done.stderr)
 
 

@@ -103,7 +103,10 @@ class _Zone:
 
 
 def _with(contract: Contract, work: Callable[[Any], Answer]) -> Answer:
-    """Do something with the authenticated provider, in a thread: its modules wait for ever for an HTTP answer."""
+    """Do something with the authenticated provider, in a thread: its modules wait for ever for an HTTP answer.
+
+    After the deadline the thread is left behind; what the provider still does is seen by the next verb.
+    """
     told = contract.dns_provider
     assert told is not None
     deadline_s = thresholds()["dns"]["provider_deadline_s"]

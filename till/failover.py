@@ -16,6 +16,8 @@ from till.thresholds import host_policy, thresholds
 from till.workplace import Workplace
 
 POLL_INTERVAL_S = 0.2
+# Of servers that are not the stack's own.
+PROVIDER_POLL_INTERVAL_S = 1.0
 
 
 def look(workplace: Workplace) -> Seen:
@@ -109,5 +111,5 @@ def _led_to(contract: Contract, site: str, deadline: float, over: threading.Even
         heard = [set(one["addresses"]) for one in told if "addresses" in one]
         if heard and all(addresses <= edges for addresses in heard):
             return time.monotonic()
-        over.wait(POLL_INTERVAL_S)
+        over.wait(POLL_INTERVAL_S if contract.dns_provider is None else PROVIDER_POLL_INTERVAL_S)
     return None

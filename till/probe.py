@@ -57,15 +57,17 @@ def nameservers(contract: Contract, name: str) -> dict[str, dict[str, Any]]:
     """
     import dns.exception
 
+    own = contract.dns_provider is None
+
     def one(server: Nameserver) -> dict[str, Any]:
         try:
             addresses = sorted(str(record.address) for kind in ("A", "AAAA") for record in _told(server, name, kind))
-            serials = [int(record.serial) for record in _told(server, contract.names.zone, "SOA")]
+            serials = [int(record.serial) for record in _told(server, contract.names.zone, "SOA")] if own else []
         except (OSError, dns.exception.DNSException) as reason:
             return {"fault": f"does not answer: {type(reason).__name__}"}
-        if not addresses or not serials:
-            return {"fault": f"has no {'address of ' + name if serials else 'zone ' + contract.names.zone}"}
-        return {"addresses": addresses, **({"serial": serials[0]} if contract.dns_provider is None else {})}
+        if not addresses or (own and not serials):
+            return {"fault": f"has no {'zone ' + contract.names.zone if own and not serials else 'address of ' + name}"}
+        return {"addresses": addresses, **({"serial": serials[0]} if own else {})}
 
     try:
         return at_once(one, authoritative.of(contract))

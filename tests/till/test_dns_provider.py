@@ -72,6 +72,17 @@ def test_names_are_made_moved_and_left_alone(server: Provider, contract: Contrac
     assert server.foreign() == FOREIGN
 
 
+def test_a_name_may_be_the_zone_itself(server: Provider, contract: Contract) -> None:
+    names = contract.names.model_copy(update={"shop": provider_zone.ZONE})
+    apex = contract.model_copy(update={"names": names})
+    for site, addresses in (("alpha", ALPHA), ("bravo", BRAVO)):
+        public_names.lead(apex, site, Progress())
+        assert server.answer(provider_zone.ZONE) == (list(addresses), TTL_S)
+        assert public_names.lead(apex, site, Progress()) == []
+    dns_provider.converge(apex, [provider_zone.ZONE], ())
+    assert server.foreign() == FOREIGN
+
+
 def test_another_ttl_is_mended_also_while_names_move(
     server: Provider, contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
