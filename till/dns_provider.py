@@ -11,12 +11,11 @@ from typing import Any, TypeVar
 from infra import dns_providers
 from infra.contract import Contract, DnsProvider
 from till.errors import TillError
-from till.public_zone import Change, Record, differences
+from till.public_zone import KIND, Change, Record, differences, records
 from till.redact import Redactor
 from till.thresholds import host_policy, thresholds
 
 Answer = TypeVar("Answer")
-KIND = "A"
 TOLD_CHARACTERS = 300
 POLL_INTERVAL_S = 1
 
@@ -67,15 +66,8 @@ class _Zone:
         self.ttl_s: int = host_policy()["policy_provider_record_ttl_s"]
 
     def held(self) -> list[Record]:
-        found: dict[tuple[str, str], Record] = {}
-        for name in self.names:
-            for one in self.provider.list_records(KIND, name, None):
-                told, ttl_s = str(one["name"]).rstrip(".").lower(), one.get("ttl")
-                if one["type"] != KIND or told not in self.names:
-                    continue
-                record = Record(told, str(one["content"]), None if ttl_s is None else int(ttl_s), one.get("id"))
-                found[record.name, record.address] = record
-        return list(found.values())
+        listed = [one for name in self.names for one in self.provider.list_records(KIND, name, None)]
+        return records(listed, self.names)
 
     def differences(self) -> list[Change]:
         return differences(self.held(), self.names, self.addresses, self.ttl_s)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from infra.contract import Contract, Role
+
+
+KIND = "A"
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,17 @@ def service_names(contract: Contract) -> tuple[str, ...]:
 def edges(contract: Contract, site: str) -> tuple[str, ...]:
     """Addresses of a site's edges, sorted."""
     return tuple(sorted(host.address for host in contract.hosts if host.site == site and Role.EDGE in host.roles))
+
+
+def records(listed: Iterable[Mapping[str, Any]], names: Collection[str]) -> list[Record]:
+    """The A records of these names in what dns-lexicon lists, each once: some modules list more than they were asked."""
+    found: dict[tuple[str, str], Record] = {}
+    for one in listed:
+        name, ttl_s = str(one["name"]).rstrip(".").lower(), one.get("ttl")
+        if one["type"] == KIND and name in names:
+            address = str(one["content"])
+            found[name, address] = Record(name, address, None if ttl_s is None else int(ttl_s), one.get("id"))
+    return list(found.values())
 
 
 def differences(

@@ -150,12 +150,19 @@ def test_a_refusal_that_the_module_does_not_hear_is_a_fault(
 ) -> None:
     monkeypatch.setitem(thresholds()["dns"], "provider_settle_s", 1)
     contract = at(server.by("ddns"))
+    names = service_names(contract)
+    dns_provider.converge(contract, names, ALPHA)
     server.allow_updates_by("somebody-else")
     try:
         with pytest.raises(TillError, match=r"did not make them: shop\.lab\.test A 198\.51\.100\.21 is added"):
-            dns_provider.converge(contract, service_names(contract), BRAVO)
+            dns_provider.converge(contract, names, BRAVO)
+        monkeypatch.setitem(POLICY, "policy_provider_record_ttl_s", 7200)
+        with pytest.raises(TillError, match=rf"did not make them: .*TTL {TTL_S} s becomes 7200 s"):
+            dns_provider.converge(contract, names, ALPHA)
+        assert server.answer(names[0]) == (list(ALPHA), TTL_S)
     finally:
         server.allow_updates_by(TSIG_NAME)
+        dns_provider.converge(contract, names, ())
 
 
 def test_a_provider_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch, server: Provider) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from infra.contract import Contract
-from till.public_zone import Record, astray, differences, edges, service_names, site_to_lead
+from till.public_zone import Record, astray, differences, edges, records, service_names, site_to_lead
 
 from .conftest import contract_of, host
 
@@ -26,6 +26,13 @@ def sites(provider: bool = True) -> Contract:
 
 def told(held: list[Record], addresses: tuple[str, ...], ttl_s: int = 60) -> list[str]:
     return [change.sentence(ttl_s) for change in differences(held, [SHOP], addresses, ttl_s)]
+
+
+def test_of_all_that_is_listed_only_a_records_of_these_names_count() -> None:
+    ours = {"type": "A", "name": "Shop.lab.test.", "content": A1, "ttl": "60", "id": "7"}
+    others = [{**ours, "type": "AAAA"}, {**ours, "name": "www.lab.test"}, {**ours, "type": "TXT"}]
+    assert records([*others, ours, ours], [SHOP]) == [Record(SHOP, A1, 60, "7")]
+    assert records([{"type": "A", "name": SHOP, "content": A1}], [SHOP]) == [Record(SHOP, A1, None, None)]
 
 
 def test_what_is_right_needs_no_call() -> None:
