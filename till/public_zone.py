@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from infra.contract import Contract, Role
 
-
 KIND = "A"
 
 
@@ -47,7 +46,7 @@ def edges(contract: Contract, site: str) -> tuple[str, ...]:
 
 
 def records(listed: Iterable[Mapping[str, Any]], names: Collection[str]) -> list[Record]:
-    """The A records of these names in what dns-lexicon lists, each once: some modules list more than they were asked."""
+    """The A records of these names in what dns-lexicon lists, each once: some modules list more than was asked."""
     found: dict[tuple[str, str], Record] = {}
     for one in listed:
         name, ttl_s = str(one["name"]).rstrip(".").lower(), one.get("ttl")
