@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A failover drill: a fault at the site that leads, under a load of payments; measured, reconciled, healed, failed back.
+"""A failover drill: a fault at the site that leads, under a load of payments; measured, healed, reconciled.
 
     drill-failover request KIND [--override REASON] [--by WHO]    look, then start the unit; one JSON object
     drill-failover run                                            the drill, of the kind requested or else of policy's
@@ -66,7 +66,12 @@ def request(rules: dict[str, Any], kind: str, override: str, by: str) -> dict[st
             raise Refused("running", "another drill is under way on this host")
         well(rules, Shop.of(rules))
     REQUEST.write_text(json.dumps({"kind": kind, "override": override, "by": by}))
-    subprocess.run(["systemctl", "start", "--no-block", UNIT], check=True, timeout=20)
+    try:
+        subprocess.run(["systemctl", "start", "--no-block", UNIT], check=True, timeout=20)
+    except subprocess.SubprocessError as reason:
+        # The calendar's next drill must not take it for its own.
+        REQUEST.unlink(missing_ok=True)
+        raise Fault(f"{UNIT} does not start: {reason}") from None
     return {"unit": UNIT}
 
 

@@ -60,7 +60,7 @@ def internal_trust() -> ssl.SSLContext:
 
 
 def public_trust(root: dict[str, Any]) -> ssl.SSLContext:
-    """In whoever signs public names: the CA whose root stands at `root` (name, address, port, path), or the machine's."""
+    """In whoever signs public names: a CA that tells it at `root` (name, address, port, path), or the machine's own."""
     if not root:
         return ssl.create_default_context()
     place = Place(root["name"], root["address"], internal_trust(), root["port"])

@@ -1,4 +1,4 @@
-"""Whether a stack is well enough to be broken, and whether it is again: a look that changes nothing, and its verdict."""
+"""Whether a stack is well enough to be broken, and whether it is again: a look, and its verdict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The numbers of a failover drill, from what buyers and the watch noted. Pure; times are s since the epoch, one clock."""
+"""The numbers of a failover drill, from what buyers and the watch noted. Pure; times are s since the epoch."""
 
 from __future__ import annotations
 
@@ -78,26 +78,29 @@ def pauses(purchases: list[Purchase], begin: float, end: float) -> list[tuple[fl
     return [(earlier - begin, later - earlier) for earlier, later in pairwise([begin, *times, end])]
 
 
-def payments(purchases: list[Purchase], broken: Broken, began: float, ended: float, noticed_s: float) -> dict[str, Any]:
-    """rto_s and pause_s (see the runbook), and what became of the purchases that ended between `began` and `ended`.
+def payments(
+    purchases: list[Purchase], broken: Broken, began: float, ended: float, load: dict[str, Any]
+) -> dict[str, Any]:
+    """rto_s and pause_s (see the runbook), and what became of the purchases; the load ran from `began` to `ended`.
 
-    A pause counts when it is longer than `noticed_s` and than any before the broken. rto_s is None when nothing was
-    acknowledged any more.
+    A pause counts when it is longer than `noticed_s` of the load and than any before the fault. rto_s is None when
+    nothing was acknowledged any more. Who was told after `purchase_timeout_s` was told too late.
     """
     before = max((length for _, length in pauses(purchases, began, broken.at)), default=0.0)
     after = pauses(purchases, broken.at, ended)
     at, length = max(after, key=lambda one: one[1])
-    rto_s: float | None = at + length if length > max(noticed_s, before) else 0.0
+    rto_s: float | None = at + length if length > max(load["noticed_s"], before) else 0.0
     if broken.at + at + length >= ended and rto_s:
         rto_s = None
     acknowledged = [one for one in purchases if one.payment]
+    in_time = [one for one in acknowledged if one.ended - one.began <= load["purchase_timeout_s"]]
     return {
         "rto_s": None if rto_s is None else round(rto_s, 2),
         "pause_s": round(length, 2),
         "pause_before_s": round(before, 2),
         "purchases": len(purchases),
         "acknowledged_payments": len(acknowledged),
-        "failed_requests": len(purchases) - len(acknowledged),
+        "failed_requests": len(purchases) - len(in_time),
         "failed_tries": sum(one.tries for one in purchases),
         "slowest_s": round(max((one.ended - one.began for one in acknowledged), default=0.0), 2),
     }
@@ -126,8 +129,9 @@ def timeline(told: list[Told], broken: Broken) -> list[dict[str, Any]]:
 
 def requests(purchases: list[Purchase], broken: Broken) -> list[list[float]]:
     """For the plot: each purchase as [s from the fault to its begin, how long it took, 1 when acknowledged else 0]."""
-    found = [[round(one.began - broken.at, 2), round(one.ended - one.began, 2), int(bool(one.payment))] for one in purchases]
-    return sorted(found)
+    return sorted(
+        [round(one.began - broken.at, 2), round(one.ended - one.began, 2), int(bool(one.payment))] for one in purchases
+    )
 
 
 def _since(at: float | None, broken: Broken) -> float | None:

@@ -30,7 +30,7 @@ def addresses(name: str, server: str, timeout_s: float) -> list[str]:
 
 
 def sites(found: list[str], site_of: dict[str, str]) -> str:
-    """"alpha" or "alpha+bravo"; a foreign address stands for itself. Pure."""
+    """ "alpha" or "alpha+bravo"; a foreign address stands for itself. Pure."""
     return "+".join(sorted({site_of.get(address, address) for address in found})) or EMPTY
 
 

@@ -1,4 +1,4 @@
-"""Every acknowledged payment is there exactly once: the shop's answers beside the database's rows and PayPal's ledger."""
+"""Every acknowledged payment is there exactly once: in the database's rows, and in PayPal's ledger."""
 
 from __future__ import annotations
 

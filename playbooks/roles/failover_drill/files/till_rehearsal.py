@@ -59,6 +59,8 @@ class Rehearsal(till_drill.Drill):
                         time.sleep(load_rules["before_s"])
                         if not load.acknowledged(began):
                             raise Fault("nothing could be bought before the fault, so nothing was broken")
+                        if strayed := watch.strayed(site):
+                            raise Fault(f"{strayed} left {site} before the fault, so nothing was broken")
                     with self.phase(f"{self.fault_kind} on {', '.join(hosts)}"):
                         at = min(till_road.begin(host, self.fault_kind, self.for_s) for host in hosts)
                         broken = Broken(site, leader, at, at + self.for_s)
@@ -98,7 +100,7 @@ class Rehearsal(till_drill.Drill):
             "detected_s": measure.detected_s(told, broken),
             "dns_switch_s": measure.dns_switch_s(told, broken),
             "promoted_s": measure.promoted_s(told, broken),
-            **measure.payments(purchases, broken, began, ended, self.rules["load"]["noticed_s"]),
+            **measure.payments(purchases, broken, began, ended, self.rules["load"]),
             "fault_at_s": round(broken.at - self.began, 2),
             "fault_for_s": self.for_s,
             "events": measure.timeline(told, broken),

@@ -1,4 +1,4 @@
-"""One buyer and one purchase: names asked anew at each try, every try with the same keys, until the guide's time is over."""
+"""One buyer and one purchase: each try asks the names anew and has the same keys, until the guide's time is over."""
 
 from __future__ import annotations
 

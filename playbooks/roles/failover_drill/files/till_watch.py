@@ -46,9 +46,10 @@ class Watch:
             self._etcd.kill()
             self._etcd.wait()
 
-    def told(self, who: str) -> str:
-        """What it told last, "" when nothing yet."""
-        return self._last.get(who, "")
+    def strayed(self, site: str) -> str:
+        """Who of those that tell names leads elsewhere now; "" when all lead to the site."""
+        told = {who: self._last.get(who, "") for who in till_names.servers(self.rules)}
+        return ", ".join(who for who, what in told.items() if what != site)
 
     def _note(self, who: str, what: str) -> None:
         with self._lock:

@@ -90,10 +90,10 @@ def kill_database() -> None:
     victims = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            ours = (folder / "comm").read_text() == "postgres\n" and "/patroni.service" in (folder / "cgroup").read_text()
+            command, group = (folder / "comm").read_text(), (folder / "cgroup").read_text()
         except OSError:
             continue
-        if ours:
+        if command == "postgres\n" and "/patroni.service" in group:
             victims.append(int(folder.name))
     if not victims:
         raise Fault("no PostgreSQL of Patroni's runs here")
