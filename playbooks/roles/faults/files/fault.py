@@ -73,12 +73,12 @@ def write(state: dict[str, Any]) -> None:
 
 def rules(peers: list[str]) -> str:
     """nft's script for silence: nothing comes in or goes out but on loopback and between these addresses. Pure."""
-    chains = []
+    lines = [f"table inet {TABLE} {{"]
     for hook, side, device in (("input", "saddr", "iif"), ("output", "daddr", "oif"), ("forward", "saddr", "iif")):
-        kept = f"ip {side} {{ {', '.join(peers)} }} accept; " if peers else ""
-        chain = f"type filter hook {hook} priority -300; policy accept; {device} lo accept; {kept}drop;"
-        chains.append(f"chain {hook} {{ {chain} }}")
-    return f"table inet {TABLE} {{ {' '.join(chains)} }}\n"
+        lines += [f"chain {hook} {{", f"type filter hook {hook} priority -300; policy accept;", f"{device} lo accept"]
+        lines += [f"ip {side} {{ {', '.join(peers)} }} accept"] if peers else []
+        lines += ["drop", "}"]
+    return "\n".join([*lines, "}", ""])
 
 
 def silence(peers: list[str]) -> None:
