@@ -74,8 +74,6 @@ def _fleet_vars(contract: Contract) -> dict[str, Any]:
             {
                 "name": host.name,
                 "address": host.address,
-                "port": host.port,
-                "host_key": host.host_key,
                 "site": host.site,
                 "roles": [role.value for role in host.roles],
             }

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from http.client import HTTPException
 from typing import Any
 
+import till_books
 import till_drill
 import till_measure as measure
 import till_reconcile
@@ -115,8 +116,8 @@ class Rehearsal(till_drill.Drill):
         while True:
             leader = self.look().leader
             if leader:
-                rows = till_reconcile.rows(leader, self.rules["database"], orders)
-                captures = till_reconcile.captures(self.rules["simulator"], self.shop.internal, orders)
+                rows = till_books.rows(leader, self.rules["database"], orders)
+                captures = till_books.captures(self.rules["simulator"], self.shop.internal, orders)
                 found = till_reconcile.compare(load.purchases, rows, captures)
                 self.result |= found
             if (leader and not found["charged_without_order"]) or time.time() > deadline:
