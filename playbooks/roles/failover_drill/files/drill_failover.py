@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """A failover drill: a fault at the site that leads, under a load of payments; measured, healed, reconciled.
 
+    drill-failover look                                           what would refuse a drill now; one JSON object
     drill-failover request KIND [--override REASON] [--by WHO]    look, then start the unit; one JSON object
     drill-failover run                                            the drill, of the kind requested or else of policy's
     drill-failover clean                                          heal every host
@@ -126,6 +127,7 @@ def main() -> int:
     asks.add_argument("kind")
     asks.add_argument("--override", default="")
     asks.add_argument("--by", default="")
+    commands.add_parser("look")
     commands.add_parser("run")
     commands.add_parser("clean")
     arguments = parser.parse_args()
@@ -133,6 +135,10 @@ def main() -> int:
     try:
         if arguments.command == "request":
             print(json.dumps(request(rules, arguments.kind, arguments.override, arguments.by)))
+            return 0
+        if arguments.command == "look":
+            shop = Shop.of(rules)
+            print(json.dumps({"unwell": unwell(rules, look(rules, shop.internal, shop.public))}))
             return 0
         if arguments.command == "clean":
             heal(rules)

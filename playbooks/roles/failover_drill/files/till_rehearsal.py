@@ -97,10 +97,13 @@ class Rehearsal(till_drill.Drill):
 
     def measure(self, load: Load, watch: Watch, broken: Broken, began: float, ended: float) -> None:
         told, purchases = sorted(watch.all, key=lambda one: one.at), list(load.purchases)
+        promoted_s = measure.promoted_s(told, broken)
+        moves = self.fault_kind in MOVES_NAMES or promoted_s is not None
         self.result |= {
             "detected_s": measure.detected_s(told, broken),
-            "dns_switch_s": measure.dns_switch_s(told, broken),
-            "promoted_s": measure.promoted_s(told, broken),
+            # Names that need not move may still do so for a moment: the timeline tells it, and no limit is on it.
+            "dns_switch_s": measure.dns_switch_s(told, broken) if moves else None,
+            "promoted_s": promoted_s,
             **measure.payments(purchases, broken, began, ended, self.rules["load"]),
             "fault_at_s": round(broken.at - self.began, 2),
             "fault_for_s": self.for_s,
