@@ -63,8 +63,7 @@ class Rehearsal(till_drill.Drill):
                         if strayed := watch.strayed(site):
                             raise Fault(f"{strayed} left {site} before the fault, so nothing was broken")
                     with self.phase(f"{self.fault_kind} on {', '.join(hosts)}"):
-                        at = min(till_road.begin(host, self.fault_kind, self.for_s) for host in hosts)
-                        broken = Broken(site, leader, at, at + self.for_s)
+                        broken = self.begin(site, leader, hosts)
                         time.sleep(max(0.0, broken.until - time.time()))
                     with self.phase("heal"):
                         self.until("no host is broken any more", lambda: self.healed(hosts), rules["heal_deadline_s"])
@@ -84,6 +83,14 @@ class Rehearsal(till_drill.Drill):
         reasons = measure.limits_broken(self.result, rules["limits"], rules["fast_release"]) + self.unmoved(site)
         if reasons:
             self.result["reason"] = "; ".join(reasons)
+
+    def begin(self, site: str, leader: str, hosts: list[str]) -> Broken:
+        """At once on all hosts; raises Fault when one of them could not."""
+        begun = till_road.at_once(hosts, lambda host: till_road.begin(host, self.fault_kind, self.for_s))
+        if faults := [str(told) for told in begun.values() if isinstance(told, Fault)]:
+            raise Fault("; ".join(faults))
+        at = min(told for told in begun.values() if not isinstance(told, Fault))
+        return Broken(site, leader, at, at + self.for_s)
 
     def unmoved(self, site: str) -> list[str]:
         found = []

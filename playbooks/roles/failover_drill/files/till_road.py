@@ -15,7 +15,8 @@ SETTINGS = "/etc/till/drill-failover.ssh"
 STATUS_TIMEOUT_S = 15
 # What a host may take from the request until it says that it begins, and afterwards.
 BEGIN_TIMEOUT_S = 15
-AFTER_BEGIN_S = 5
+AFTER_BEGIN_S = 3
+FAILED = 1
 
 
 class Fault(Exception):
@@ -56,22 +57,19 @@ def begin(host: str, kind: str, for_s: int) -> float:
     )  # fmt: skip
     over = threading.Timer(BEGIN_TIMEOUT_S, asked.kill)
     over.start()
-    assert asked.stdout and asked.stderr
-    line = asked.stdout.readline()
-    at = time.time()
+    assert asked.stdout
+    line, at = asked.stdout.readline(), time.time()
     over.cancel()
-    threading.Thread(target=_end, args=(asked,), daemon=True).start()
-    if not line:
-        raise Fault(f"{host}: {kind} was not begun: {asked.stderr.read().strip()[-400:] or 'no answer'}")
-    return at
-
-
-def _end(asked: subprocess.Popen[str]) -> None:
     try:
-        asked.wait(AFTER_BEGIN_S)
+        _, said = asked.communicate(timeout=AFTER_BEGIN_S)
     except subprocess.TimeoutExpired:
         asked.kill()
         asked.wait()
+        said = ""
+    # Of a host that is gone ssh says so in a code of its own.
+    if not line or asked.returncode == FAILED:
+        raise Fault(f"{host}: {kind} was not begun: {said.strip()[-400:] or 'no answer'}")
+    return at
 
 
 def at_once(hosts: list[str], call: Callable[[str], Answer]) -> dict[str, Answer | Fault]:
