@@ -12,7 +12,10 @@ from till.paths import journal_file, lock_file
 from till.progress import Progress
 
 # Of what was measured until a failure, what a journal entry keeps.
-KEPT_FACTS = ("changed", "failed", "unreachable", "old_version", "new_version", "verdict", "switch_s")
+KEPT_FACTS = (
+    "changed", "failed", "unreachable", "old_version", "new_version", "verdict", "switch_s", "promoted_s",
+    "synchronous_s", "write_pause_s", "dns_switch_s",
+)  # fmt: skip
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The verbs that keep the data and prove it: backup, drill, restore."""
+"""The verbs that keep the data and prove it, and move it: backup, drill, restore, failover, failback."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(backup_app, name="backup")
     app.add_typer(drill_app, name="drill")
     app.command()(restore)
+    app.command()(failover)
+    app.command()(failback)
 
 
 @backup_app.command("now")
@@ -109,6 +111,39 @@ def restore(
         as_json,
         lambda progress: recovery_flow.restore_database(stack, to, repository, host, confirm, progress),
         line(*shown),
+    )
+
+
+MOVED = ("from_site", "to_site", "changed", "promoted_s", "write_pause_s", "dns_switch_s", "rto_s")
+Confirm = Annotated[str, typer.Option(help="the stack's name, typed, where payments are real")]
+
+
+def failover(
+    stack: Stack,
+    to: Annotated[str, typer.Option("--to", help="the site that is to lead")],
+    confirm: Confirm = "",
+    as_json: Json = False,
+) -> None:
+    """Move the database's leader, and with it the names, to another site, as planned and without loss."""
+    from till import recovery_flow
+
+    answer(
+        stack,
+        as_json,
+        lambda progress: recovery_flow.move_leader(stack, "failover", to, confirm, progress),
+        line(*MOVED),
+    )
+
+
+def failback(stack: Stack, confirm: Confirm = "", as_json: Json = False) -> None:
+    """The same move to the stack's first site."""
+    from till import recovery_flow
+
+    answer(
+        stack,
+        as_json,
+        lambda progress: recovery_flow.move_leader(stack, "failback", "", confirm, progress),
+        line(*MOVED),
     )
 
 

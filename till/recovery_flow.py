@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from till import backup, config_backup, journal, redact, restore, stack
+from till import backup, config_backup, failover, journal, redact, restore, stack, successor
 from till.change import change
 from till.drills import restore as restore_drill
 from till.errors import GateSaidNo
 from till.paths import journal_file
 from till.progress import Progress
+from till.thresholds import thresholds
 from till.workplace import Workplace, opened
 
 # Of a drill, what a journal entry keeps.
@@ -98,3 +99,25 @@ def restore_database(
             result = restore.run(workplace, to, repository, chosen, leads, progress)
             facts |= {key: value for key, value in result.items() if key != "order"}
     return result
+
+
+def move_leader(name: str, verb: str, site: str, confirmation: str, progress: Progress) -> dict[str, Any]:
+    """A planned move of the database's leader and the names: "failover" to a site, "failback" to the preferred one.
+
+    Returns from_site, to_site, changed, and where something moved what failover.run measured.
+    """
+    contract = stack.contract(name)
+    wanted = site or successor.preferred(contract)
+    with opened(contract) as workplace:
+        seen = failover.look(workplace)
+        host = successor.target(contract, seen, wanted, thresholds()["failover"]["lag_max_mb"])
+        if host is None:
+            progress.say(f"{seen.leader} at site {wanted} leads already: nothing is changed")
+            return {"from_site": wanted, "to_site": wanted, "changed": False}
+        successor.refuse_unconfirmed(contract, seen.leader, verb, wanted, confirmation)
+        moved = {"from_site": successor.site_of(contract, seen.leader), "to_site": wanted, "changed": True}
+        with change(name, verb, progress, redact.of(contract)) as facts:
+            facts |= {**moved, "old_leader": seen.leader, "new_leader": host.name}
+            result = failover.run(workplace, seen.leader, host, progress)
+            facts |= {key: value for key, value in result.items() if key != "order"}
+    return {**moved, **result}

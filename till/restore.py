@@ -51,7 +51,7 @@ def target_host(contract: Contract, asked: str, leads: str, begun: dict[str, dic
     if other:
         raise Refused(
             f"a restore to {begun[other]['to']} is unfinished on {other} ({begun[other]['phase']})",
-            _again(contract, begun[other]["to"], other, begun[other].get("repository", 1)),
+            command(contract, begun[other]["to"], other, begun[other].get("repository", 1)),
         )
     return next(iter(begun), "") or asked or leads or able[0]
 
@@ -61,11 +61,12 @@ def refuse_unconfirmed(contract: Contract, to: str, repository: int, leads: str,
     if leads and confirmation != contract.stack:
         raise Refused(
             f"the database of {contract.stack} is alive on {leads}; what was written after {to} would be gone",
-            _again(contract, to, "", repository),
+            command(contract, to, "", repository),
         )
 
 
-def _again(contract: Contract, to: str, host: str, repository: int) -> str:
+def command(contract: Contract, to: str, host: str, repository: int) -> str:
+    """The command that goes on with a restore, as it was begun."""
     place = f" --host {host}" if host else ""
     source = f" --repository {repository}" if repository > 1 else ""
     return f"till restore {contract.stack} --to '{to}'{place}{source} --confirm {contract.stack}"
@@ -77,7 +78,7 @@ def run(workplace: Workplace, to: str, repository: int, host: str, leads: str, p
     Where no release is in service yet (all hosts are new) nothing is bought, and `order` is None.
     """
     contract, began = workplace.contract, time.monotonic()
-    again = _again(contract, to, host, repository)
+    again = command(contract, to, host, repository)
     variables = {"restore_host": host, "restore_to": to, "restore_repository": repository, "restore_leader": leads}
     played = play.run(workplace, "restore.yml", progress, variables)
     played.raise_for_failure(contract, again)

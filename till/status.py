@@ -60,7 +60,7 @@ def database(workplace: Workplace, unreached: Collection[str] = ()) -> dict[str,
                     "name": member["Member"],
                     "role": member["Role"],
                     "state": member["State"],
-                    "lag_mb": member.get("Lag in MB", member.get("Replay Lag in MB")),
+                    "lag_mb": member.get("Replay Lag"),
                 }
                 for member in members
             ],

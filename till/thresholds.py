@@ -1,4 +1,4 @@
-"""The numbers of thresholds.yml."""
+"""The numbers of thresholds.yml, and of the hosts' policy what the runner goes by too."""
 
 from __future__ import annotations
 
@@ -6,10 +6,22 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from till.paths import PLAYBOOKS
+
 
 @cache
 def thresholds() -> dict[str, Any]:
+    return _loaded(Path(__file__).parent / "thresholds.yml")
+
+
+@cache
+def host_policy() -> dict[str, Any]:
+    """What Ansible gives every host (playbooks/group_vars/all/policy.yml)."""
+    return _loaded(PLAYBOOKS / "group_vars" / "all" / "policy.yml")
+
+
+def _loaded(path: Path) -> dict[str, Any]:
     from ruamel.yaml import YAML
 
-    loaded: dict[str, Any] = YAML(typ="safe").load((Path(__file__).parent / "thresholds.yml").read_text())
+    loaded: dict[str, Any] = YAML(typ="safe").load(path.read_text())
     return loaded

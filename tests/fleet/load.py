@@ -1,4 +1,7 @@
-"""A steady load of purchases on a lab, each by a buyer of its own; what was acknowledged is kept with its time."""
+"""A steady load of purchases on a lab, each by a buyer of its own; what was acknowledged is kept with its time.
+
+Every other buyer asks the nameservers anew for each purchase; the rest stay with the first address, as a browser may.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +10,32 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass, field
+from itertools import pairwise
 from types import TracebackType
+from typing import Any
 
 from infra.contract import Contract
 from till import probe
 from till.errors import TillError
 from till.smoke import API, SIMULATOR_PORT
+from till.thresholds import thresholds
 
 BUYERS = 4
-REQUEST_TIMEOUT_S = 8
+# Guide, rollback triggers: a response over 10 s is a failure.
+REQUEST_TIMEOUT_S = thresholds()["smoke"]["request_timeout_s"]
 
 
 @dataclass
 class Load:
-    """Buys until stopped, or for `limit_s` at most; `acknowledged`: PayPal's transaction -> when the shop said 200."""
+    """Buys until stopped, or for `limit_s` at most.
+
+    `acknowledged`: PayPal's transaction -> when the shop said 200; `failures`: when a purchase failed, and at what.
+    """
 
     contract: Contract
     limit_s: float = 120
     acknowledged: dict[str, float] = field(default_factory=dict)
-    failed: int = 0
+    failures: list[tuple[float, str]] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
 
@@ -33,7 +43,10 @@ class Load:
         self._trust = probe.public_trust(self.contract)
         self._address = probe.resolve(self.contract, self.contract.names.shop)[0]
         deadline = time.monotonic() + self.limit_s
-        self._threads = [threading.Thread(target=self._buyer, args=(deadline,), daemon=True) for _ in range(BUYERS)]
+        self._threads = [
+            threading.Thread(target=self._buyer, args=(deadline, number % 2 == 1), daemon=True)
+            for number in range(BUYERS)
+        ]
         for thread in self._threads:
             thread.start()
         return self
@@ -48,22 +61,33 @@ class Load:
         for thread in self._threads:
             thread.join(timeout=3 * REQUEST_TIMEOUT_S)
 
-    def _buyer(self, deadline: float) -> None:
+    @property
+    def failed(self) -> int:
+        """Purchases that were not acknowledged."""
+        return len(self.failures)
+
+    def longest_gap_s(self, since: float = 0) -> float:
+        """The longest time between two acknowledged payments, from `since` on."""
+        times = sorted(at for at in self.acknowledged.values() if at >= since)
+        return round(max((later - earlier for earlier, later in pairwise(times)), default=0.0), 1)
+
+    def _buyer(self, deadline: float, asks_names: bool) -> None:
         while not self._stop.is_set() and time.monotonic() < deadline:
             try:
-                self._buy()
-            except (TillError, OSError, KeyError, json.JSONDecodeError):
-                self.failed += 1
+                self._buy(asks_names)
+            except (TillError, OSError, KeyError, json.JSONDecodeError) as reason:
+                self.failures.append((time.time(), f"{type(reason).__name__}: {str(reason).splitlines()[0]}"))
                 self._stop.wait(0.3)
 
-    def _buy(self) -> None:
+    def _buy(self, asks_names: bool) -> None:
         contract, outside = self.contract, self.contract.outside
         assert outside is not None
         cookie = {"Cookie": f"till_session={uuid.uuid4().hex}"}
         place = f"{outside.host.address}:{SIMULATOR_PORT}"
         internal = probe.internal_trust(contract)
+        address = probe.resolve(contract, contract.names.shop)[0] if asks_names else self._address
         with (
-            probe.Site(contract.names.shop, self._address, self._trust, REQUEST_TIMEOUT_S) as shop,
+            probe.Site(contract.names.shop, address, self._trust, REQUEST_TIMEOUT_S) as shop,
             probe.Site(outside.paypal_name, place, internal, REQUEST_TIMEOUT_S) as paypal,
         ):
             order = {
@@ -72,10 +96,16 @@ class Load:
                 "locale": "en",
             }
             keyed = {**cookie, "Idempotency-Key": str(uuid.uuid4())}
-            created = shop.ask("POST", f"{API}/create-order", headers=keyed, json=order).json()["order_id"]
-            paypal.ask("POST", "/_simulator/approve", json={"order_id": created})
-            captured = shop.ask("POST", f"{API}/capture-order", headers=cookie, json={"order_id": created})
-            if captured.status_code == 200:
-                self.acknowledged[captured.json()["transaction_id"]] = time.time()
-            else:
-                self.failed += 1
+            created = answered(shop.ask("POST", f"{API}/create-order", headers=keyed, json=order), 201)["order_id"]
+            answered(paypal.ask("POST", "/_simulator/approve", json={"order_id": created}), 200)
+            captured = answered(
+                shop.ask("POST", f"{API}/capture-order", headers=cookie, json={"order_id": created}), 200
+            )
+            self.acknowledged[captured["transaction_id"]] = time.time()
+
+
+def answered(answer: Any, status: int) -> dict[str, Any]:
+    """The document of an answer; TillError with what was said when it has another status."""
+    if answer.status_code != status:
+        raise TillError(f"{answer.request.url.path} answered {answer.status_code} {answer.text[:120]}")
+    return dict(answer.json())

@@ -21,6 +21,10 @@ export const config = {
   get directusToken() {
     return text("DIRECTUS_API_TOKEN");
   },
+  /** Longest time for one call to the order store, with its repetitions. */
+  get directusDeadlineMs() {
+    return Number(text("DIRECTUS_DEADLINE_MS", "8000"));
+  },
   get paypalUrl() {
     const byMode = text("PAYPAL_MODE") === "live" ? "https://api-m.paypal.com" : "https://api-m.sandbox.paypal.com";
     return text("PAYPAL_API_URL", byMode).replace(/\/$/, "");

@@ -1,7 +1,12 @@
-/** The order store. A failed call is a DirectusError; a store that can't answer for the moment is `away`. */
+/**
+ * The order store. A failed call is a DirectusError; a store that can't answer for the moment is `away`. A call waits
+ * for one that is away until its deadline: the leading database moves to another host within seconds.
+ */
 import { config } from "./config.ts";
+import { metrics } from "./metrics.ts";
 
-const TIMEOUT_MS = 8000;
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 500;
 
 export type Row = Record<string, unknown> & { id: string };
 
@@ -24,7 +29,24 @@ export function isTaken(error: unknown): boolean {
 
 type Answer<T> = { data?: T; errors?: { extensions?: { code?: string } }[] };
 
+/**
+ * Every call may be repeated, also one that may have been done: rows are made with a key that is unique (attempts: the
+ * idempotency key, orders: PayPal's transaction), so that a second one is RECORD_NOT_UNIQUE, and a change sets values.
+ */
 async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
+  const deadline = performance.now() + config.directusDeadlineMs;
+  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
+    try {
+      return await once<T>(method, path, body, deadline - performance.now());
+    } catch (error) {
+      if (!(error instanceof DirectusError) || !error.away || performance.now() + pause >= deadline) throw error;
+      metrics.storeRetries.inc({ reason: error.code });
+      await new Promise((done) => setTimeout(done, pause));
+    }
+  }
+}
+
+async function once<T>(method: string, path: string, body: unknown, timeoutMs: number): Promise<T> {
   const where = `${method} ${path.replace(/\?.*/, "")}`;
   let answer: Response;
   let document: Answer<T>;
@@ -34,7 +56,7 @@ async function call<T>(method: string, path: string, body?: unknown): Promise<T>
       headers: { Authorization: `Bearer ${config.directusToken}`, ...(body === undefined ? {} : { "Content-Type": "application/json" }) },
       body: body === undefined ? undefined : JSON.stringify(body),
       cache: "no-store",
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(Math.max(1, Math.round(timeoutMs))),
     });
     document = (await answer.json()) as Answer<T>;
   } catch {

@@ -20,6 +20,7 @@ function make() {
       registers,
     }),
     retries: new Counter({ name: "till_paypal_retries_total", help: "Repeated calls to PayPal by reason.", labelNames: ["reason"], registers }),
+    storeRetries: new Counter({ name: "till_store_retries_total", help: "Repeated calls to the order store by reason.", labelNames: ["reason"], registers }),
     errors: new Counter({ name: "till_payment_errors_total", help: "Failed payment calls by code.", labelNames: ["step", "code"], registers }),
     amount: new Histogram({ name: "till_payment_amount_omr", help: "Amounts of captured payments in OMR.", buckets: [1, 5, 10, 25, 50, 100, 500, 1000, 5000], registers }),
     requests: new Histogram({

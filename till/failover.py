@@ -1,0 +1,92 @@
+"""A planned move of the database's leader, and with it of the names, to another site."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from infra.contract import Contract, Host, Role
+from till import host_program, probe, restore, smoke, status
+from till.errors import GateSaidNo, TillError
+from till.progress import Progress
+from till.successor import SYNCHRONOUS, Seen
+from till.thresholds import host_policy, thresholds
+from till.workplace import Workplace
+
+POLL_INTERVAL_S = 0.2
+
+
+def look(workplace: Workplace) -> Seen:
+    """Ask everybody; changes nothing."""
+    contract = workplace.contract
+    unreached = status.unreachable(contract)
+    told = status.database(workplace, unreached)
+    health = probe.served_statuses(contract, probe.public_trust(contract), host_policy()["policy_health_path"])
+    return Seen(told["leader"] or "", told["members"], unreached, health, restore.unfinished(workplace))
+
+
+def run(workplace: Workplace, leader: str, to: Host, progress: Progress) -> dict[str, Any]:
+    """Move, wait until names and database are there, buy something.
+
+    Returns promoted_s, synchronous_s and write_pause_s as the host measured them; dns_switch_s and rto_s from the
+    request until every reachable nameserver leads there, and until something was bought. Raises GateSaidNo with
+    Patroni's words when it refused and nothing moved, TillError when a later step failed.
+    """
+    contract, policy = workplace.contract, thresholds()["failover"]
+    _until_synchronous(workplace, to.name, policy["synchronous_deadline_s"])
+    began, over, again = time.monotonic(), threading.Event(), f"till status {contract.stack}"
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        names = pool.submit(_led_to, contract, to.site, began + policy["dns_deadline_s"], over)
+        try:
+            progress.say(f"{leader} hands over to {to.name}")
+            measured: dict[str, Any] = host_program.ask(
+                workplace, to.name, "switchover", leader, str(policy["promotion_deadline_s"]),
+                timeout_s=policy["promotion_deadline_s"] + 30, next_command=again,
+            )  # fmt: skip
+            if "refused" in measured:
+                raise GateSaidNo(f"{leader} still leads, Patroni says: {measured['refused']}", again)
+            progress.say(
+                f"{to.name} leads after {measured['promoted_s']} s, writes paused {measured['write_pause_s']} s"
+            )
+            led_at = names.result()
+        except BaseException:
+            over.set()
+            raise
+    if led_at is None:
+        raise TillError(
+            f"{to.name} leads, but the names don't lead to site {to.site} after {policy['dns_deadline_s']} s",
+            again, measured,
+        )  # fmt: skip
+    measured["dns_switch_s"] = round(led_at - began, 2)
+    progress.say(f"every nameserver leads to {to.site} after {measured['dns_switch_s']} s")
+    try:
+        measured["order"] = smoke.run(contract, progress)
+    except TillError as reason:
+        raise TillError(f"{to.name} leads, but nothing can be bought: {reason.message}", again, measured) from None
+    measured["rto_s"] = round(time.monotonic() - began, 2)
+    return measured
+
+
+def _until_synchronous(workplace: Workplace, name: str, deadline_s: float) -> None:
+    """Patroni hands over to the synchronous copy only; one that has just come back becomes it by itself."""
+    deadline = time.monotonic() + deadline_s
+    while not any(one["name"] == name and one["role"] == SYNCHRONOUS for one in status.database(workplace)["members"]):
+        if time.monotonic() > deadline:
+            raise GateSaidNo(
+                f"{name} is not the synchronous copy after {deadline_s} s", f"till status {workplace.contract.stack}"
+            )
+        time.sleep(POLL_INTERVAL_S)
+
+
+def _led_to(contract: Contract, site: str, deadline: float, over: threading.Event) -> float | None:
+    """When every nameserver that answers led to this site's edges alone; None at the deadline."""
+    edges = {host.address for host in contract.hosts if host.site == site and Role.EDGE in host.roles}
+    while not over.is_set() and time.monotonic() < deadline:
+        told = probe.nameservers(contract, contract.names.shop).values()
+        heard = [set(one["addresses"]) for one in told if "addresses" in one]
+        if heard and all(addresses <= edges for addresses in heard):
+            return time.monotonic()
+        over.wait(POLL_INTERVAL_S)
+    return None
