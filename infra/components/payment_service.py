@@ -9,6 +9,7 @@ from typing import Any
 import pulumi
 
 from infra import contract
+from infra.components import channels
 from infra.components.hosts import ExistingHosts, ExistingHostsArgs, HostFacts, LabHosts, LabHostsArgs
 from infra.components.internal_ca import InternalCa, InternalCaArgs
 from infra.components.secrets import Secrets, SecretsArgs
@@ -159,7 +160,7 @@ def compose(
         host_certificates={
             name: contract.Certificate.model_validate(pems) for name, pems in known["certificates"].items()
         },
-        secrets=known["secrets"],
+        secrets=channels.each_of_its_own(known["secrets"], OUTSIDE if outside else ""),
     )
 
 

@@ -27,11 +27,13 @@ KEY_BYTES = 32
 # A number of 32 bytes is a private key of DNSSEC's algorithm 13 (RFC 6605), but for one in 2^32.
 KEYS = ("nameserver_tsig_key", "nameserver_dnssec_key", "storefront_session_key", "server_actions_key")
 SIMULATOR = ("paypal_client_id", "paypal_client_secret", "paypal_webhook_id")
+# Of what stands in for people's channels, beside the simulator.
+WEBHOOK = "webhook_password"
 
 
 @dataclass(frozen=True)
 class SecretsArgs:
-    """`given`: secrets that people chose, by name; `simulated_paypal`: make PayPal's credentials, too."""
+    """`given`: secrets that people chose, by name; `simulated_paypal`: make the credentials of the world outside, too."""
 
     given: dict[str, pulumi.Output[str]]
     simulated_paypal: bool
@@ -54,6 +56,7 @@ class Secrets(pulumi.ComponentResource):
         made = {**passwords, **keys}
         if args.simulated_paypal:
             made["paypal_client_secret"] = self.simulator["paypal_client_secret"]
+            made[WEBHOOK] = self._password(name, WEBHOOK)
         self.values = {key: pulumi.Output.secret(value) for key, value in {**args.given, **made}.items()}
         self.register_outputs({})
 
