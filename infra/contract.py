@@ -118,7 +118,7 @@ class Certificate(_Document):
 
 
 class Outside(_Document):
-    """The host that plays the world outside a lab: PayPal simulator, ACME test CA, resolver, and what stands in for people's channels."""
+    """The host that plays the world outside a lab: PayPal simulator, ACME test CA, resolver, people's channels."""
 
     host: Host
     paypal_name: str

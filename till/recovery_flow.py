@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from till import backup, config_backup, failover, journal, redact, restore, stack, successor
+from till import backup, config_backup, failback, failover, journal, redact, restore, stack, successor
 from till.change import change
 from till.drills import restore as restore_drill
 from till.errors import GateSaidNo
@@ -113,11 +113,14 @@ def move_leader(name: str, verb: str, site: str, confirmation: str, progress: Pr
         host = successor.target(contract, seen, wanted, thresholds()["failover"]["lag_max_mb"])
         if host is None:
             progress.say(f"{seen.leader} at site {wanted} leads already: nothing is changed")
+            failback.remember(workplace, seen.leader, wanted, wanted == successor.preferred(contract), progress)
             return {"from_site": wanted, "to_site": wanted, "changed": False}
         successor.refuse_unconfirmed(contract, seen.leader, verb, wanted, confirmation)
         moved = {"from_site": successor.site_of(contract, seen.leader), "to_site": wanted, "changed": True}
         with change(name, verb, progress, redact.of(contract)) as facts:
             facts |= {**moved, "old_leader": seen.leader, "new_leader": host.name}
+            # Before the move: what goes back by itself must not answer it.
+            failback.remember(workplace, host.name, wanted, wanted == successor.preferred(contract), progress)
             result = failover.run(workplace, seen.leader, host, progress)
             facts |= {key: value for key, value in result.items() if key != "order"}
     return {**moved, **result}

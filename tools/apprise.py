@@ -27,10 +27,30 @@ def install(log: IO[str]) -> str:
         if not archive.is_file():
             with cached.new_entry(archive) as made:
                 folder = made.parent / "packages"
-                pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--no-compile", "--only-binary=:all:"]
-                run([*pip, "--require-hashes", "--target", folder, "-r", REQUIREMENTS], log, timeout_s=timeout_s("build"))
+                pip: list[str | Path] = [
+                    python,
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--no-compile",
+                    "--only-binary=:all:",
+                ]
+                run(
+                    [*pip, "--require-hashes", "--target", folder, "-r", REQUIREMENTS],
+                    log,
+                    timeout_s=timeout_s("build"),
+                )
                 # By content, as the archive keeps no times; hosts can't write there.
-                compiled: list[str | Path] = ["-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "-s", folder]
+                compiled: list[str | Path] = [
+                    "-m",
+                    "compileall",
+                    "-q",
+                    "--invalidation-mode",
+                    "unchecked-hash",
+                    "-s",
+                    folder,
+                ]
                 run([python, *compiled, folder], log, timeout_s=timeout_s("build"))
                 pack(made, folder, ["."], log)
             cached.record("apprise", version=archive.name, path=archive, came_by="pypi", verified_by="hashes")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from infra.components.secrets import WEBHOOK
 from infra.contract import CHANNEL
@@ -11,7 +12,7 @@ from infra.contract import CHANNEL
 WEBHOOK_USER, WEBHOOK_PORT = "till", 8090
 
 
-def each_of_its_own(secrets: Mapping[str, str], outside: str) -> dict[str, str]:
+def each_of_its_own(secrets: Mapping[str, Any], outside: str) -> dict[str, Any]:
     """The secrets with every address of `notify` (a JSON list) as one of its own. Pure.
 
     Where none is given, the webhook of the host that plays the world outside (`outside`, "" for none) is the channel.

@@ -33,7 +33,7 @@ WEBHOOK = "webhook_password"
 
 @dataclass(frozen=True)
 class SecretsArgs:
-    """`given`: secrets that people chose, by name; `simulated_paypal`: make the credentials of the world outside, too."""
+    """`given`: secrets that people chose, by name; `simulated_paypal`: make those of the world outside, too."""
 
     given: dict[str, pulumi.Output[str]]
     simulated_paypal: bool

@@ -8,13 +8,11 @@ Answers 200 once the events are safe on the disk, else 500, so that Alertmanager
 from __future__ import annotations
 
 import json
-import sys
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, "/usr/local/lib/till")
 import till_spool
 
 SETTINGS = Path("/etc/till/notify.json")

@@ -18,12 +18,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = ["/usr/local/lib/till", "/opt/apprise/current"]
 import till_claim
+import till_incidents
 import till_queue
 import till_spool
 from till_etcd import Etcd
 
+PACKAGES = "/opt/apprise/current"
 SETTINGS = Path("/etc/till/notify.json")
 PAUSES = till_spool.FOLDER / "pauses.json"
 WRITES = 5
@@ -61,6 +62,8 @@ class Post:
             seen, until = folder.stat().st_mtime_ns, time.monotonic() + self.patience.retry_s
             while folder.stat().st_mtime_ns == seen and time.monotonic() < until:
                 time.sleep(LOOK_S)
+        for path in till_incidents.write(self.settings["stack"]):
+            print(f"document {path}", flush=True)
         till_spool.forget(self.settings["kept"])
 
     def once(self) -> bool:
@@ -180,6 +183,7 @@ def check() -> int:
 
 
 def main(arguments: list[str]) -> int:
+    sys.path.append(PACKAGES)
     if arguments == ["check"]:
         return check()
     settings = json.loads(SETTINGS.read_text())

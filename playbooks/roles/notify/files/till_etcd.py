@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import ssl
+import time
 import urllib.request
 from typing import Any
 
 PKI = "/etc/till/pki"
+# Who found no quorum does not wait for one again at once.
+REST_S = 5.0
 
 
 class Etcd:
@@ -16,6 +19,7 @@ class Etcd:
 
     def __init__(self, addresses: list[str], timeout_s: float) -> None:
         self.addresses, self.timeout_s = list(addresses), timeout_s
+        self.away_until = 0.0
 
     def get(self, key: str) -> tuple[Any, int]:
         """The value (None when there is none) and the revision that `put` wants."""
@@ -40,6 +44,8 @@ class Etcd:
         return bool(self._ask("txn", {"compare": [compare], "success": [write]}).get("succeeded"))
 
     def _ask(self, verb: str, body: dict[str, Any]) -> dict[str, Any]:
+        if time.monotonic() < self.away_until:
+            raise OSError("etcd did not answer a moment ago")
         trust = ssl.create_default_context(cafile=f"{PKI}/ca.pem")
         trust.load_cert_chain(f"{PKI}/host.pem", f"{PKI}/host.key")
         fault: Exception = OSError("no member of etcd is known")
@@ -52,6 +58,7 @@ class Etcd:
                 fault = reason
                 # The next question goes to another one first.
                 self.addresses = [*self.addresses[1:], self.addresses[0]]
+        self.away_until = time.monotonic() + REST_S
         raise OSError(f"etcd does not answer: {type(fault).__name__} {fault}")
 
 

@@ -54,9 +54,10 @@ class Change:
 
     @property
     def kind(self) -> str:
-        topic, _, _ = self.subject.partition(":")
-        kinds = {LEADER: "switch", NAMES: "names", APART: "switch", PAYMENTS: "verified"}
-        return kinds.get(topic) or {"lost": "start", "well": "heal"}.get(self.state, self.state)
+        kinds = {LEADER: "switch", NAMES: "names", APART: "switch"}
+        return kinds.get(self.subject) or {"lost": "start", "possible": "verified", "well": "heal"}.get(
+            self.state, self.state
+        )
 
     @property
     def tell(self) -> bool:
@@ -123,7 +124,9 @@ def _settle(memory: Memory, subject: str, state: str, hold_s: float, now: float)
 
 def _sites(memory: Memory, seen: Seen, fleet: Fleet) -> Wanted:
     led = fleet.site_of.get(memory.state(LEADER), "")
-    told = {key.partition(":")[2] for key, state in memory.states.items() if key.startswith("site:") and state != "well"}
+    told = {
+        key.partition(":")[2] for key, state in memory.states.items() if key.startswith("site:") and state != "well"
+    }
     for site in dict.fromkeys([*seen.ranks, *([led] if led else []), *sorted(told)]):
         rank, subject = seen.ranks.get(site), f"site:{site}"
         copies = {host for host, where in fleet.site_of.items() if where == site}
@@ -146,7 +149,8 @@ def _leader(_memory: Memory, seen: Seen, _fleet: Fleet) -> Wanted:
 
 
 def _names(memory: Memory, seen: Seen, fleet: Fleet) -> Wanted:
-    yield NAMES, seen.names, 0
+    # A nameserver that has just come up goes by half of what it will know in a moment.
+    yield NAMES, seen.names, fleet.hold["names_s"]
     if seen.leader and seen.names:
         led = fleet.site_of.get(seen.leader, "")
         apart = led in seen.ranks and led != seen.names and seen.ranks[led] != WELL

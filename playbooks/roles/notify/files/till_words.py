@@ -11,7 +11,11 @@ from typing import Any
 from till_watch import ALIVE, APART, GONE, LEADER, NAMES, PAYMENTS, Change, Fleet, Memory, Seen
 
 SEVERITIES = {"start": "failure", "away": "warning", "switch": "warning", "verified": "success", "heal": "success"}
-RANKS = {0: "well", ALIVE: "not well: its edge answers, the shop there is not well", GONE: "gone: its edge does not answer"}
+RANKS = {
+    0: "well",
+    ALIVE: "not well: its edge answers, the shop there is not well",
+    GONE: "gone: its edge does not answer",
+}
 
 
 def event(change: Change, memory: Memory, seen: Seen, fleet: Fleet, stack: str, now: float) -> dict[str, Any]:
@@ -32,7 +36,8 @@ def event(change: Change, memory: Memory, seen: Seen, fleet: Fleet, stack: str, 
         "subject": change.subject,
         "state": change.state,
         "tell": change.tell,
-        "at": now,
+        # What is only kept for the timeline waits longer, and stands there as it was.
+        "at": now if change.tell else change.since,
         "facts": {"since": round(change.since, 3), "leader": seen.leader, "names": seen.names, "before": change.before},
     }
 
@@ -46,7 +51,11 @@ def _told(change: Change, memory: Memory, seen: Seen, stack: str) -> tuple[str, 
     topic, _, name = change.subject.partition(":")
     status = f"till status {stack}"
     if topic == "site" and change.state == "lost":
-        return f"Site {name} is lost: {_how(name, seen)}.", _customers(memory, seen), f"{status}; docs/runbooks/failover.md"
+        return (
+            f"Site {name} is lost: {_how(name, seen)}.",
+            _customers(memory, seen),
+            f"{status}; docs/runbooks/failover.md",
+        )
     if topic == "site":
         return (
             f"Site {name} is well again: its edge answers, its copy of the database follows.",

@@ -21,8 +21,6 @@ from typing import Any
 import dns.exception
 import dns.message
 import dns.query
-
-sys.path.insert(0, "/usr/local/lib/till")
 import till_claim
 import till_spool
 import till_words
