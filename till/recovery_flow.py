@@ -113,14 +113,15 @@ def move_leader(name: str, verb: str, site: str, confirmation: str, progress: Pr
         host = successor.target(contract, seen, wanted, thresholds()["failover"]["lag_max_mb"])
         if host is None:
             progress.say(f"{seen.leader} at site {wanted} leads already: nothing is changed")
-            failback.remember(workplace, seen.leader, wanted, wanted == successor.preferred(contract), progress)
+            failback.decided(workplace, seen.leader, wanted, progress)
             return {"from_site": wanted, "to_site": wanted, "changed": False}
         successor.refuse_unconfirmed(contract, seen.leader, verb, wanted, confirmation)
         moved = {"from_site": successor.site_of(contract, seen.leader), "to_site": wanted, "changed": True}
         with change(name, verb, progress, redact.of(contract)) as facts:
             facts |= {**moved, "old_leader": seen.leader, "new_leader": host.name}
-            # Before the move: what goes back by itself must not answer it.
-            failback.remember(workplace, host.name, wanted, wanted == successor.preferred(contract), progress)
+            # Before the move, so that nothing goes back by itself in the middle of it, nor in answer to it.
+            failback.hold(workplace, host.name, wanted, progress)
             result = failover.run(workplace, seen.leader, host, progress)
+            failback.decided(workplace, host.name, wanted, progress)
             facts |= {key: value for key, value in result.items() if key != "order"}
     return {**moved, **result}

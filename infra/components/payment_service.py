@@ -44,7 +44,8 @@ class PaymentService(pulumi.ComponentResource):
         settings, child = args.settings, pulumi.ResourceOptions(parent=self)
         hosts = _hosts(args, child)
         ca = InternalCa("internal-ca", _ca_args(settings, hosts.facts), child)
-        secrets = Secrets("secrets", SecretsArgs(args.given_secrets, settings.paypal_mode == "simulator"), child)
+        simulated, outside = settings.paypal_mode == "simulator", settings.outside is not None
+        secrets = Secrets("secrets", SecretsArgs(args.given_secrets, simulated, outside), child)
         lab = isinstance(hosts, LabHosts)
         known = pulumi.Output.all(
             hosts={key: {"address": facts.address, "host_key": facts.host_key} for key, facts in hosts.facts.items()},

@@ -1,4 +1,4 @@
-"""Who tells: what several hosts see is told by the first that claims it in etcd (docs/adr/0017). Pure.
+"""Who tells: what several hosts see is told by the first that claims it in etcd (docs/adr/0018). Pure.
 
 The record of a subject is the list of what was told of it, each entry with `state`, `at` (when it was seen), `by`,
 `event`, `claimed_at` and `delivered_at` (0: not yet). An event is the same as an entry that stands next to it in time

@@ -14,7 +14,7 @@ PKI = "/etc/till/pki"
 REST_S = 5.0
 
 
-class Etcd:
+class Records:
     """Reads and compare-and-sets; `addresses`: members, the nearest first."""
 
     def __init__(self, addresses: list[str], timeout_s: float) -> None:
