@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
+from till.thresholds import host_policy
 
-from ruamel.yaml import YAML
-
-from till.paths import PLAYBOOKS
-
-POLICY: dict[str, Any] = YAML(typ="safe").load(PLAYBOOKS / "group_vars" / "all" / "policy.yml")
+POLICY = host_policy()

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-from till import host_program, probe, restore, smoke, status
+from till import copies, host_program, probe, restore, smoke, status
 from till.errors import GateSaidNo, TillError
 from till.progress import Progress
 from till.successor import SYNCHRONOUS, Seen
@@ -22,7 +22,7 @@ def look(workplace: Workplace) -> Seen:
     """Ask everybody; changes nothing."""
     contract = workplace.contract
     unreached = status.unreachable(contract)
-    told = status.database(workplace, unreached)
+    told = copies.told(workplace, unreached)
     health = probe.served_statuses(contract, probe.public_trust(contract), host_policy()["policy_health_path"])
     return Seen(told["leader"] or "", told["members"], unreached, health, restore.unfinished(workplace))
 
@@ -54,25 +54,39 @@ def run(workplace: Workplace, leader: str, to: Host, progress: Progress) -> dict
         except BaseException:
             over.set()
             raise
+    return {**measured, **_served(contract, to, led_at, began, progress, measured)}
+
+
+def led(contract: Contract, leader: Host, began: float, progress: Progress, measured: dict[str, Any]) -> dict[str, Any]:
+    """Where the leader has moved already: wait for names, buy something; dns_switch_s, order, rto_s since `began`."""
+    deadline = time.monotonic() + thresholds()["failover"]["dns_deadline_s"]
+    led_at = _led_to(contract, leader.site, deadline, threading.Event())
+    return _served(contract, leader, led_at, began, progress, measured)
+
+
+def _served(
+    contract: Contract, leader: Host, led_at: float | None, began: float, progress: Progress, measured: dict[str, Any]
+) -> dict[str, Any]:
+    again = f"till status {contract.stack}"
     if led_at is None:
+        deadline_s = thresholds()["failover"]["dns_deadline_s"]
         raise TillError(
-            f"{to.name} leads, but the names don't lead to site {to.site} after {policy['dns_deadline_s']} s",
-            again, measured,
-        )  # fmt: skip
-    measured["dns_switch_s"] = round(led_at - began, 2)
-    progress.say(f"every nameserver leads to {to.site} after {measured['dns_switch_s']} s")
+            f"{leader.name} leads, but the names don't lead to site {leader.site} after {deadline_s} s", again, measured
+        )
+    dns_switch_s = round(led_at - began, 2)
+    progress.say(f"every nameserver leads to {leader.site} after {dns_switch_s} s")
+    facts = {**measured, "dns_switch_s": dns_switch_s}
     try:
-        measured["order"] = smoke.run(contract, progress)
+        order = smoke.run(contract, progress)
     except TillError as reason:
-        raise TillError(f"{to.name} leads, but nothing can be bought: {reason.message}", again, measured) from None
-    measured["rto_s"] = round(time.monotonic() - began, 2)
-    return measured
+        raise TillError(f"{leader.name} leads, but nothing can be bought: {reason.message}", again, facts) from None
+    return {"dns_switch_s": dns_switch_s, "order": order, "rto_s": round(time.monotonic() - began, 2)}
 
 
 def _until_synchronous(workplace: Workplace, name: str, deadline_s: float) -> None:
     """Patroni hands over to the synchronous copy only; one that has just come back becomes it by itself."""
     deadline = time.monotonic() + deadline_s
-    while not any(one["name"] == name and one["role"] == SYNCHRONOUS for one in status.database(workplace)["members"]):
+    while not any(one["name"] == name and one["role"] == SYNCHRONOUS for one in copies.told(workplace)["members"]):
         if time.monotonic() > deadline:
             raise GateSaidNo(
                 f"{name} is not the synchronous copy after {deadline_s} s", f"till status {workplace.contract.stack}"

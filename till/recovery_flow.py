@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from till import backup, config_backup, failback, failover, journal, redact, restore, stack, successor
+from till import backup, config_backup, failback, failover, forced, journal, redact, restore, stack, successor
 from till.change import change
 from till.drills import restore as restore_drill
 from till.errors import GateSaidNo
@@ -101,27 +101,36 @@ def restore_database(
     return result
 
 
-def move_leader(name: str, verb: str, site: str, confirmation: str, progress: Progress) -> dict[str, Any]:
-    """A planned move of the database's leader and the names: "failover" to a site, "failback" to the preferred one.
+def move_leader(name: str, verb: str, site: str, confirmation: str, force: bool, progress: Progress) -> dict[str, Any]:
+    """A move of the database's leader and the names: "failover" to a site, "failback" to the preferred one.
 
-    Returns from_site, to_site, changed, and where something moved what failover.run measured.
+    With `force` away from a host that is gone. Returns from_site, to_site, changed, and where something moved what
+    failover.run or forced.run measured.
     """
     contract = stack.contract(name)
     wanted = site or successor.preferred(contract)
     with opened(contract) as workplace:
         seen = failover.look(workplace)
-        host = successor.target(contract, seen, wanted, thresholds()["failover"]["lag_max_mb"])
-        if host is None:
+        successor.refuse_unknown_site(contract, wanted)
+        gone = force and not successor.leads_well(seen)
+        host = None if gone else successor.target(contract, seen, wanted, thresholds()["failover"]["lag_max_mb"])
+        if host is None and not gone:
             progress.say(f"{seen.leader} at site {wanted} leads already: nothing is changed")
-            failback.decided(workplace, seen.leader, wanted, progress)
+            failback.decided(workplace, wanted, progress)
             return {"from_site": wanted, "to_site": wanted, "changed": False}
-        successor.refuse_unconfirmed(contract, seen.leader, verb, wanted, confirmation)
-        moved = {"from_site": successor.site_of(contract, seen.leader), "to_site": wanted, "changed": True}
+        if force and not gone:
+            forced.refuse_living(contract, seen, wanted)
+        successor.refuse_unconfirmed(contract, seen.leader, verb, wanted, confirmation, force)
+        left = successor.site_of(contract, seen.leader) if seen.leader else ""
+        moved = {"from_site": left, "to_site": wanted, "changed": True}
         with change(name, verb, progress, redact.of(contract)) as facts:
-            facts |= {**moved, "old_leader": seen.leader, "new_leader": host.name}
+            facts |= {**moved, "old_leader": seen.leader, "forced": force}
             # Before the move, so that nothing goes back by itself in the middle of it, nor in answer to it.
-            failback.hold(workplace, host.name, wanted, progress)
-            result = failover.run(workplace, seen.leader, host, progress)
-            failback.decided(workplace, host.name, wanted, progress)
+            failback.hold(workplace, wanted, progress)
+            if host is None:
+                result = forced.run(workplace, seen, wanted, progress)
+            else:
+                result = failover.run(workplace, seen.leader, host, progress)
+            failback.decided(workplace, wanted, progress)
             facts |= {key: value for key, value in result.items() if key != "order"}
     return {**moved, **result}

@@ -1,8 +1,9 @@
-"""What `till status` makes of the nameservers' answers."""
+"""What `till status` makes of the nameservers' answers and of the copies' states."""
 
 from __future__ import annotations
 
-from till import status
+from tests.till.conftest import contract_of, host
+from till import copies, status
 
 
 def told(**servers: object) -> dict[str, object]:
@@ -17,3 +18,16 @@ def test_silence_and_serials_out_of_step_are_faults_and_other_answers_are_none()
     ]
     (fault,) = status.unheard(told(alpha=alpha, bravo={**bravo, "serial": 8}))
     assert "serials are out of step: {'alpha': 7, 'bravo': 8}" in fault
+
+
+def test_a_copy_that_does_not_follow_or_is_missing_is_a_fault() -> None:
+    contract = contract_of(*(host(name, roles=["database"]) for name in ("alpha", "bravo", "ops")))
+    alpha = {"name": "alpha", "role": "Leader", "state": "running"}
+    bravo = {"name": "bravo", "role": "Sync Standby", "state": "streaming"}
+    ops = {"name": "ops", "role": "Replica", "state": "streaming"}
+    assert copies.behind(contract, [alpha, bravo, ops]) == []
+    assert copies.behind(contract, [alpha, bravo]) == ["the copy on ops is no member of the cluster"]
+    assert copies.behind(contract, [alpha, bravo, {**ops, "state": "stopped"}]) == ["the copy on ops is stopped"]
+    assert copies.behind(contract, [alpha, {**bravo, "role": "Replica"}, ops]) == [
+        "no copy is synchronous: payments wait for one"
+    ]

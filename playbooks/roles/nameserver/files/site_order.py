@@ -103,6 +103,9 @@ def remembered(sites: list[str]) -> str:
 
 
 def keep(text: str) -> None:
+    """The file's time is that of the last change: `till status` tells it."""
+    if ORDER.exists() and ORDER.read_text() == text:
+        return
     partial = ORDER.with_name("order.partial")
     partial.write_text(text)
     partial.replace(ORDER)
