@@ -74,12 +74,17 @@ def _measured(incident: Incident) -> dict[str, float]:
     }
     found = {"detected_s": incident["detected"] - incident["began"]}
     for name, (key, value) in firsts.items():
-        at = next((float(event["at"]) for event in incident["events"] if event[key] == value), None)
+        at = next((_since(event) for event in incident["events"] if event[key] == value), None)
         if at is not None:
             found[name] = at - incident["began"]
     if incident["ended"] is not None:
         found["healed_s"] = incident["ended"] - incident["began"]
     return {name: round(max(0.0, seconds), 1) for name, seconds in found.items()}
+
+
+def _since(event: Event) -> float:
+    """When it was so first; it is told after it has held for a while."""
+    return float(event["facts"].get("since", event["at"]))
 
 
 def timeline(incident: Incident, journal: Iterable[Mapping[str, Any]] = ()) -> list[dict[str, str]]:

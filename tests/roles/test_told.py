@@ -86,7 +86,8 @@ def test_a_leading_site_that_dies_is_start_switch_verified_heal(watched: Watched
 
 
 def test_a_lease_that_is_released_at_once_still_tells_the_loss_before_the_switch(watched: Watched) -> None:
-    assert watched.sees(GONE, WELL, "db-b", names="bravo") == ["start site:alpha", "switch leader"]
+    assert watched.sees(WELL, WELL, "db-b", names="alpha") == []
+    assert watched.sees(GONE, WELL, "db-b", for_s=3, names="bravo") == ["start site:alpha", "switch leader"]
 
 
 def test_the_other_site_lost_interrupts_nobody(watched: Watched) -> None:
@@ -108,7 +109,7 @@ def test_an_edge_alone_that_dies_moves_names_only(watched: Watched) -> None:
 
 def test_a_planned_move_is_one_switch_and_no_loss(watched: Watched) -> None:
     assert watched.sees(ALIVE, ALIVE, "", for_s=HOLD["leaderless_s"] - 1) == []
-    assert watched.sees(WELL, WELL, "db-b", for_s=2) == ["switch leader"]
+    assert watched.sees(WELL, WELL, "db-b", for_s=3) == ["switch leader"]
     assert watched.sees(WELL, WELL, "db-b", for_s=60, names="bravo") == []
 
 
