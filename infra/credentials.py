@@ -42,6 +42,11 @@ def offsite(stack: str, settings: Settings, secret_keys: Collection[str]) -> Ite
             yield Problem(key, value, "set, and till:backupOffsite names no bucket", "set till:backupOffsite, too")
 
 
+def channels(stack: str, settings: Settings, secret_keys: Collection[str]) -> Iterator[Problem]:
+    for address in settings.notify:
+        yield from _given(stack, "notify", address.get_secret_value(), "", secret_keys)
+
+
 def _given(stack: str, key: str, value: str, empty: str, secret_keys: Collection[str] | None) -> Iterator[Problem]:
     """What is wrong with a value: `empty` is the reason why it must not be so ("": it may); None: it is no secret."""
     following = f"pulumi config set {'' if secret_keys is None else '--secret '}till:{key} -s {stack}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from till import backup, config_backup, failover, forced, redact, restore, stack, successor
+from till import backup, config_backup, failback, failover, forced, redact, restore, stack, successor
 from till.change import change
 from till.progress import Progress
 from till.thresholds import thresholds
@@ -72,6 +72,7 @@ def move_leader(name: str, verb: str, site: str, confirmation: str, force: bool,
         host = None if gone else successor.target(contract, seen, wanted, thresholds()["failover"]["lag_max_mb"])
         if host is None and not gone:
             progress.say(f"{seen.leader} at site {wanted} leads already: nothing is changed")
+            failback.decided(workplace, wanted, progress)
             return {"from_site": wanted, "to_site": wanted, "changed": False}
         if force and not gone:
             forced.refuse_living(contract, seen, wanted)
@@ -80,9 +81,12 @@ def move_leader(name: str, verb: str, site: str, confirmation: str, force: bool,
         moved = {"from_site": left, "to_site": wanted, "changed": True}
         with change(name, verb, progress, redact.of(contract)) as facts:
             facts |= {**moved, "old_leader": seen.leader, "forced": force}
+            # Before the move, so that nothing goes back by itself in the middle of it, nor in answer to it.
+            failback.hold(workplace, wanted, progress)
             if host is None:
                 result = forced.run(workplace, seen, wanted, progress)
             else:
                 result = failover.run(workplace, seen.leader, host, progress)
+            failback.decided(workplace, wanted, progress)
             facts |= {key: value for key, value in result.items() if key != "order"}
     return {**moved, **result}
