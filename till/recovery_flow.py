@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-from till import backup, config_backup, failback, failover, forced, redact, restore, stack, successor
+from till import (
+    backup,
+    config_backup,
+    failback,
+    failover,
+    forced,
+    public_names,
+    redact,
+    restore,
+    stack,
+    successor,
+)
 from till.change import change
 from till.progress import Progress
 from till.thresholds import thresholds
@@ -60,8 +72,8 @@ def restore_database(
 def move_leader(name: str, verb: str, site: str, confirmation: str, force: bool, progress: Progress) -> dict[str, Any]:
     """A move of the database's leader and the names: "failover" to a site, "failback" to the preferred one.
 
-    With `force` away from a host that is gone. Returns from_site, to_site, changed, and where something moved what
-    failover.run or forced.run measured.
+    With `force` away from a host that is gone. Where the site leads already, names at a provider may still have to
+    follow. Returns from_site, to_site, changed, and where something moved what failover.run or forced.run measured.
     """
     contract = stack.contract(name)
     wanted = site or successor.preferred(contract)
@@ -70,20 +82,25 @@ def move_leader(name: str, verb: str, site: str, confirmation: str, force: bool,
         successor.refuse_unknown_site(contract, wanted)
         gone = force and not successor.leads_well(seen)
         host = None if gone else successor.target(contract, seen, wanted, thresholds()["failover"]["lag_max_mb"])
-        if host is None and not gone:
+        leads = host is None and not gone
+        if leads and not public_names.planned(contract, wanted):
             progress.say(f"{seen.leader} at site {wanted} leads already: nothing is changed")
             failback.decided(workplace, wanted, progress)
             return {"from_site": wanted, "to_site": wanted, "changed": False}
-        if force and not gone:
+        if force and not gone and not leads:
             forced.refuse_living(contract, seen, wanted)
-        successor.refuse_unconfirmed(contract, seen.leader, verb, wanted, confirmation, force)
+        if not leads:
+            successor.refuse_unconfirmed(contract, seen.leader, verb, wanted, confirmation, force)
         left = successor.site_of(contract, seen.leader) if seen.leader else ""
         moved = {"from_site": left, "to_site": wanted, "changed": True}
         with change(name, verb, progress, redact.of(contract)) as facts:
             facts |= {**moved, "old_leader": seen.leader, "forced": force}
             # Before the move, so that nothing goes back by itself in the middle of it, nor in answer to it.
             failback.hold(workplace, wanted, progress)
-            if host is None:
+            if leads:
+                leader = next(one for one in contract.hosts if one.name == seen.leader)
+                result = failover.led(contract, leader, time.monotonic(), progress, {})
+            elif host is None:
                 result = forced.run(workplace, seen, wanted, progress)
             else:
                 result = failover.run(workplace, seen.leader, host, progress)
