@@ -17,6 +17,9 @@ CONTRACT_VERSION: Literal[1] = 1
 Environment = Literal["lab", "staging", "production"]
 PayPalMode = Literal["simulator", "sandbox", "live"]
 
+# The names of secrets that are addresses of channels begin so; each is a secret of its own, so that each is redacted.
+CHANNEL = "notify_channel_"
+
 # A secret prints as ********** everywhere but in the contract's own JSON.
 Secret = Annotated[
     SecretStr,
@@ -39,9 +42,10 @@ class Role(StrEnum):
     ACME_CA = "acme_ca"
     PAYPAL_SIMULATOR = "paypal_simulator"
     RESOLVER = "resolver"
+    WEBHOOK = "webhook"
 
 
-OUTSIDE_ROLES = frozenset({Role.ACME_CA, Role.PAYPAL_SIMULATOR, Role.RESOLVER})
+OUTSIDE_ROLES = frozenset({Role.ACME_CA, Role.PAYPAL_SIMULATOR, Role.RESOLVER, Role.WEBHOOK})
 
 
 class _Document(BaseModel):
@@ -126,7 +130,7 @@ class Certificate(_Document):
 
 
 class Outside(_Document):
-    """The host that plays the world outside a lab: PayPal simulator, ACME test CA, resolver."""
+    """The host that plays the world outside a lab: PayPal simulator, ACME test CA, resolver, people's channels."""
 
     host: Host
     paypal_name: str
@@ -150,6 +154,11 @@ class Contract(_Document):
     internal_ca_pem: str
     host_certificates: dict[str, Certificate]
     secrets: dict[str, Secret]
+
+    def channels(self) -> list[str]:
+        """Addresses of the channels that people are told through (till:notify), in their order."""
+        found = {name: value for name, value in self.secrets.items() if name.startswith(CHANNEL)}
+        return [found[name].get_secret_value() for name in sorted(found)]
 
     def to_json(self) -> str:
         """The document as JSON text, secrets in clear: keep it inside a Pulumi secret."""

@@ -49,6 +49,11 @@ def offsite(stack: str, settings: Settings, secret_keys: Collection[str]) -> Ite
             yield Problem(key, value, "set, and till:backupOffsite names no bucket", "set till:backupOffsite, too")
 
 
+def channels(stack: str, settings: Settings, secret_keys: Collection[str]) -> Iterator[Problem]:
+    for address in settings.notify:
+        yield from _given(stack, "notify", address.get_secret_value(), "", secret_keys)
+
+
 def dns_provider(stack: str, settings: Settings, secret_keys: Collection[str]) -> Iterator[Problem]:
     place, text = "dnsProviderCredentials", settings.dns_provider_credentials.get_secret_value()
     following = f"pulumi config set --secret till:{place} -s {stack}"

@@ -24,6 +24,7 @@ def problems(stack: str, settings: Settings, secret_keys: Collection[str]) -> li
         *_hosts(stack, settings),
         *credentials.paypal(stack, settings, secret_keys),
         *credentials.offsite(stack, settings, secret_keys),
+        *credentials.channels(stack, settings, secret_keys),
         *credentials.dns_provider(stack, settings, secret_keys),
         *_provided_zone(stack, settings),
         *_certificates(settings),

@@ -15,7 +15,20 @@ from pydantic.alias_generators import to_camel
 
 from infra import rules
 from infra.contract import Environment, PayPalMode, Role
-from infra.formats import AUTO, Address, Decimal, DomainName, HostKey, HostName, HttpsUrl, Label, Port, Server, Subnet
+from infra.formats import (
+    AUTO,
+    Address,
+    Channel,
+    Decimal,
+    DomainName,
+    HostKey,
+    HostName,
+    HttpsUrl,
+    Label,
+    Port,
+    Server,
+    Subnet,
+)
 from infra.problem import Problem
 
 
@@ -106,6 +119,7 @@ class Settings(_Settings):
     backup_offsite: OffsiteSettings | None
     backup_offsite_access_key: SecretStr
     backup_offsite_secret_key: SecretStr
+    notify: tuple[Channel, ...]
     internal_ca_days: int = Field(gt=0)
     host_certificate_days: int = Field(gt=0)
     host_certificate_renew_days: int = Field(gt=0)
@@ -118,8 +132,11 @@ class Settings(_Settings):
 KEYS = tuple(to_camel(name) for name in Settings.model_fields)
 SECRET_KEYS = (
     "dnsProviderCredentials", "paypalClientSecret", "sentryDsn", "backupOffsiteAccessKey", "backupOffsiteSecretKey",
+    "notify",
 )  # fmt: skip
-STRUCTURED = ("dnsProvider", "hosts", "outside", "backupOffsite")
+STRUCTURED = ("dnsProvider", "hosts", "outside", "backupOffsite", "notify")
+# Empty: none.
+LISTS = ("notify",)
 OPTIONAL = ("dnsProvider", "outside", "backupOffsite")
 WHOSE = {"backupOffsite": "the second repository", "dnsProvider": "the DNS provider"}
 
@@ -151,7 +168,7 @@ def _value(key: str, text: str) -> Any:
     if key not in STRUCTURED:
         return text
     if text in ("", "null"):
-        return None
+        return () if key in LISTS else None
     try:
         return json.loads(text)
     except ValueError:

@@ -9,6 +9,7 @@ from typing import Any
 import pulumi
 
 from infra import contract, credentials
+from infra.components import channels
 from infra.components.hosts import ExistingHosts, ExistingHostsArgs, HostFacts, LabHosts, LabHostsArgs
 from infra.components.internal_ca import InternalCa, InternalCaArgs
 from infra.components.secrets import Secrets, SecretsArgs
@@ -43,7 +44,8 @@ class PaymentService(pulumi.ComponentResource):
         settings, child = args.settings, pulumi.ResourceOptions(parent=self)
         hosts = _hosts(args, child)
         ca = InternalCa("internal-ca", _ca_args(settings, hosts.facts), child)
-        secrets = Secrets("secrets", SecretsArgs(args.given_secrets, settings.paypal_mode == "simulator"), child)
+        simulated, outside = settings.paypal_mode == "simulator", settings.outside is not None
+        secrets = Secrets("secrets", SecretsArgs(args.given_secrets, simulated, outside), child)
         lab = isinstance(hosts, LabHosts)
         known = pulumi.Output.all(
             hosts={key: {"address": facts.address, "host_key": facts.host_key} for key, facts in hosts.facts.items()},
@@ -160,7 +162,7 @@ def compose(
         host_certificates={
             name: contract.Certificate.model_validate(pems) for name, pems in known["certificates"].items()
         },
-        secrets=known["secrets"],
+        secrets=channels.each_of_its_own(known["secrets"], OUTSIDE if outside else ""),
     )
 
 

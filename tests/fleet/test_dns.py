@@ -12,7 +12,7 @@ import pytest
 
 from infra.contract import Contract, Role
 from tests import signatures
-from tests.fleet.answers import RESOLVER, Answers
+from tests.fleet.answers import Answers
 from tests.fleet.conftest import STACK, inside, till
 from tests.fleet.database import until, well_again
 from tests.fleet.faults import paused
@@ -163,16 +163,6 @@ def test_with_no_edge_at_all_there_is_still_the_preferred_sites_answer(lab: Cont
     print(f"both edges stopped: answered {sorted(told)}, at last {sorted(last)}")
     assert told <= {site_of(lab, first), site_of(lab, other)}
     assert last == {site_of(lab, first)}
-
-
-def test_without_ops_nothing_changes(lab: Contract, answers: Answers) -> None:
-    first, _ = pair(lab)
-    with paused("ops") as paused_at:
-        time.sleep(SLACK_S + POLICY["nameserver_record_ttl_s"])
-        told = answers.sites(paused_at + 1)
-        resolved = answers.sites(paused_at, RESOLVER)
-    assert resolved == {site_of(lab, first)}
-    assert told == {site_of(lab, first), "silence"}
 
 
 def test_a_nameserver_that_starts_while_a_site_is_dead_names_the_living_one(lab: Contract, answers: Answers) -> None:

@@ -21,6 +21,8 @@ pytestmark = [pytest.mark.fleet, pytest.mark.timeout(900)]
 ELECTED_WITHIN_S = 90
 LOAD_S = 10
 STORE_RETURNS_WITHIN_S = 90
+# A hold-down, a TTL, and what a busy machine adds.
+NAMES_WITHIN_S = POLICY["nameserver_hold_down_s"] + 20
 DATA = "/var/lib/postgresql/15/till"
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 SKEW_S = 600
@@ -78,14 +80,20 @@ def test_both_sites_down_leave_no_majority_and_nothing_is_acknowledged_or_lost(l
 
 
 def test_without_ops_customers_notice_nothing(lab: Contract, before: str) -> None:
-    with Load(lab) as load, paused("ops") as at:
+    with Answers(lab) as settled:
+        settled.switched(site_of(lab, before), time.time(), NAMES_WITHIN_S)
+    with Answers(lab) as answers, Load(lab) as load, paused("ops") as at:
         time.sleep(POLICY["postgres_ttl_s"] + LOAD_S)
         load.stop()
+        resolved = answers.sites(at, RESOLVER)
+        answered = answers.sites(at + 1)
         still = inside(before, f"{PSQL} 'SELECT pg_is_in_recovery()'").strip()
     print(f"without ops: {len(load.acknowledged)} payments, {load.failed} failed, longest time without one "
           f"{load.longest_gap_s(at)} s; failures {load.failures}")  # fmt: skip
     assert still == "f"
     assert load.failures == []
+    assert resolved == {site_of(lab, before)}
+    assert answered == {site_of(lab, before), "silence"}
     reconciled(lab, load)
     # Meanwhile another member led etcd.
     until("ops does not lead the consensus store again", lambda: store_leads_on("ops"), STORE_RETURNS_WITHIN_S)

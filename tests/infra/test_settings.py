@@ -68,6 +68,24 @@ def test_keys_of_the_second_repository_stay_encrypted_and_unsaid(production: dic
     assert "canary" not in message
 
 
+def test_channels_stay_encrypted_and_unsaid(production: dict[str, Any]) -> None:
+    given = {"notify": ["slack://canary-a/b/c", "mailtos://user:canary-b@mail.example"]}
+    settings = read("production", as_config(production | given), SECRET_KEYS)
+    assert len(settings.notify) == 2
+    assert "canary" not in repr(settings)
+    assert read("production", as_config(production), SECRET_KEYS).notify == ()
+    encrypted = ("paypalClientSecret",)
+    for wrong, reason in (
+        (given, "till:notify = [REDACTED]: stands unencrypted"),
+        ({"notify": ["slack://replace-me/canary"]}, "till:notify = [REDACTED]: still the placeholder"),
+        ({"notify": ["canary without a scheme"]}, "till:notify[0] = [REDACTED]: not an address like slack://"),
+        ({"notify": "slack://canary"}, "till:notify = [REDACTED]: "),
+    ):
+        message = check("production", production | wrong, encrypted=encrypted)
+        assert reason in message
+        assert "canary" not in message
+
+
 def test_a_providers_credentials_stay_encrypted_and_unsaid(production: dict[str, Any]) -> None:
     given = {"dnsProvider": PROVIDER, "dnsProviderCredentials": '{"auth_token": "canary-token"}'}
     settings = read("production", as_config(production | given), SECRET_KEYS)
