@@ -6,7 +6,7 @@ import os
 import sqlite3
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,7 +104,7 @@ class Provider:
 
 
 @contextmanager
-def running(folder: Path, address: str = "") -> Iterator[Provider]:
+def running(folder: Path, address: str = "", foreign: Mapping[tuple[str, str], str] = FOREIGN) -> Iterator[Provider]:
     """The server with the zone and what is foreign in it, by default on loopback; gone at the end."""
     number = os.getpid()
     server = Provider(address or f"127.53.{number >> 8 & 255}.{number & 255}", folder)
@@ -116,7 +116,7 @@ def running(folder: Path, address: str = "") -> Iterator[Provider]:
         made.executescript(SCHEMA.read_text())
     _tell(folder, "create-zone", ZONE, f"ns.{ZONE}")
     _tell(folder, "add-record", ZONE, "ns", "A", "3600", server.address)
-    for (name, kind), content in FOREIGN.items():
+    for (name, kind), content in foreign.items():
         _tell(folder, "add-record", ZONE, _label(name), kind, "3600", content)
     _tell(folder, "import-tsig-key", TSIG_NAME, "hmac-sha256", TSIG_SECRET)
     _tell(folder, "set-meta", ZONE, "TSIG-ALLOW-DNSUPDATE", TSIG_NAME)
