@@ -12,7 +12,8 @@ import pytest
 from infra.contract import Contract
 from tests.fleet.conftest import STACK, inside, till
 from tests.fleet.database import leader
-from tests.fleet.drills import FAULT_S, breakable, events, first, ledger, policy
+from tests.fleet.drills import FAULT_S, begun, breakable, events, first, ledger, policy
+from tests.fleet.faults import fault
 from till import journal
 from till.paths import journal_file
 from till.thresholds import thresholds
@@ -89,6 +90,19 @@ def test_a_killed_edge_is_left_by_names_and_the_leader_stays(lab: Contract) -> N
     told = held("edge-kill")
     assert told["detected_s"] > 0 and told["dns_switch_s"] > 0
     assert (told["promoted_s"], told["failback_s"], told["new_leader"]) == (None, None, first(lab))
+
+
+def test_a_payment_that_vanishes_is_lost_and_a_verdict(lab: Contract) -> None:
+    psql = "runuser -u postgres -- psql -XAtq directus -c"
+    newest = "SELECT id FROM orders ORDER BY created_at DESC LIMIT 1"
+    hide = f"UPDATE orders SET paypal_order_id = 'gone-' || paypal_order_id WHERE id = ({newest})"
+    show = "UPDATE orders SET paypal_order_id = substr(paypal_order_id, 6) WHERE paypal_order_id LIKE 'gone-%'"
+    with policy(fault_s={**FAULT_S, "dns-kill": 4}), begun(lab, "dns-kill") as asked:
+        with fault(first(lab), f'{psql} "{hide}"', f'{psql} "{show}"'):
+            told = json.loads(asked.communicate(timeout=180)[0])
+    assert asked.returncode == 3 and told["lost_payments"] == len(told["lost"]) == 1, told
+    assert "lost_payments is 1, 0 is allowed" in told["error"]
+    assert told["lost"][0] in Path(told["report"]).read_text()
 
 
 def test_a_killed_nameserver_moves_nothing_and_nobody_is_charged_where_paypal_is_real(lab: Contract) -> None:
