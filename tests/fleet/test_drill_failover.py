@@ -97,9 +97,12 @@ def test_a_payment_that_vanishes_is_lost_and_a_verdict(lab: Contract) -> None:
     newest = "SELECT id FROM orders ORDER BY created_at DESC LIMIT 1"
     hide = f"UPDATE orders SET paypal_order_id = 'gone-' || paypal_order_id WHERE id = ({newest})"
     show = "UPDATE orders SET paypal_order_id = substr(paypal_order_id, 6) WHERE paypal_order_id LIKE 'gone-%'"
-    with policy(fault_s={**FAULT_S, "dns-kill": 4}), begun(lab, "dns-kill") as asked:
-        with fault(first(lab), f'{psql} "{hide}"', f'{psql} "{show}"'):
-            told = json.loads(asked.communicate(timeout=180)[0])
+    with (
+        policy(fault_s={**FAULT_S, "dns-kill": 4}),
+        begun(lab, "dns-kill") as asked,
+        fault(first(lab), f'{psql} "{hide}"', f'{psql} "{show}"'),
+    ):
+        told = json.loads(asked.communicate(timeout=180)[0])
     assert asked.returncode == 3 and told["lost_payments"] == len(told["lost"]) == 1, told
     assert "lost_payments is 1, 0 is allowed" in told["error"]
     assert told["lost"][0] in Path(told["report"]).read_text()
