@@ -17,6 +17,9 @@ CONTRACT_VERSION: Literal[1] = 1
 Environment = Literal["lab", "staging", "production"]
 PayPalMode = Literal["simulator", "sandbox", "live"]
 
+# The names of secrets that are addresses of channels begin so; each is a secret of its own, so that each is redacted.
+CHANNEL = "notify_channel_"
+
 # A secret prints as ********** everywhere but in the contract's own JSON.
 Secret = Annotated[
     SecretStr,
@@ -39,9 +42,10 @@ class Role(StrEnum):
     ACME_CA = "acme_ca"
     PAYPAL_SIMULATOR = "paypal_simulator"
     RESOLVER = "resolver"
+    WEBHOOK = "webhook"
 
 
-OUTSIDE_ROLES = frozenset({Role.ACME_CA, Role.PAYPAL_SIMULATOR, Role.RESOLVER})
+OUTSIDE_ROLES = frozenset({Role.ACME_CA, Role.PAYPAL_SIMULATOR, Role.RESOLVER, Role.WEBHOOK})
 
 
 class _Document(BaseModel):
@@ -68,6 +72,18 @@ class Names(_Document):
     admin: str
     api: str
     dnssec: bool = False
+
+
+class DnsProvider(_Document):
+    """Who keeps the public zone in the place of the stack's nameservers: a provider of dns-lexicon and its options.
+
+    `nameservers` answer for the zone (names or addresses); where it is empty, the zone's NS records name them.
+    """
+
+    provider: str
+    options: dict[str, str]
+    credentials: dict[str, Secret]
+    nameservers: tuple[str, ...]
 
 
 class PayPal(_Document):
@@ -114,7 +130,7 @@ class Certificate(_Document):
 
 
 class Outside(_Document):
-    """The host that plays the world outside a lab: PayPal simulator, ACME test CA, resolver."""
+    """The host that plays the world outside a lab: PayPal simulator, ACME test CA, resolver, people's channels."""
 
     host: Host
     paypal_name: str
@@ -128,6 +144,7 @@ class Contract(_Document):
     hosts: tuple[Host, ...] = Field(min_length=1)
     outside: Outside | None = None
     names: Names
+    dns_provider: DnsProvider | None = None
     paypal: PayPal
     acme: Acme
     settlement: Settlement
@@ -137,6 +154,11 @@ class Contract(_Document):
     internal_ca_pem: str
     host_certificates: dict[str, Certificate]
     secrets: dict[str, Secret]
+
+    def channels(self) -> list[str]:
+        """Addresses of the channels that people are told through (till:notify), in their order."""
+        found = {name: value for name, value in self.secrets.items() if name.startswith(CHANNEL)}
+        return [found[name].get_secret_value() for name in sorted(found)]
 
     def to_json(self) -> str:
         """The document as JSON text, secrets in clear: keep it inside a Pulumi secret."""

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SecretStr
 
 AUTO = "auto"
 KEYSCAN = "ssh-keyscan -t ed25519 ADDRESS, compare it with the provider's console, set hostKey to `ssh-ed25519 AAAA...`"
@@ -23,6 +23,15 @@ def _check(test: Callable[[str], bool], complaint: str) -> AfterValidator:
         if not test(text):
             raise ValueError(complaint)
         return text
+
+    return AfterValidator(validate)
+
+
+def _check_secret(test: Callable[[str], bool], complaint: str) -> AfterValidator:
+    def validate(secret: SecretStr) -> SecretStr:
+        if not test(secret.get_secret_value()):
+            raise ValueError(complaint)
+        return secret
 
     return AfterValidator(validate)
 
@@ -62,6 +71,7 @@ def _is_rate(text: str) -> bool:
 
 
 DOMAIN = re.compile(r"^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$")
+CHANNEL = re.compile(r"^[a-z][a-z0-9+.-]*://\S+$")
 LABEL = re.compile(r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$")
 
 Label = Annotated[str, _check(lambda text: bool(LABEL.match(text)), "not a name of small letters, digits and hyphens")]
@@ -72,8 +82,15 @@ HostName = Annotated[
     str, _check(lambda text: bool(DOMAIN.match(text) or LABEL.match(text)), "not a host name (no scheme, no port)")
 ]
 Address = Annotated[str, _check(_is_address, "not an IP address")]
+Server = Annotated[
+    str,
+    _check(lambda text: bool(DOMAIN.match(text)) or _is_address(text), "neither a domain name nor an IP address"),
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 HostKey = Annotated[str, _check(_is_host_key, f"not a public host key. Next: {KEYSCAN}")]
+Channel = Annotated[
+    SecretStr, _check_secret(lambda text: bool(CHANNEL.match(text)), "not an address like slack://TOKEN/CHANNEL")
+]
 HttpsUrl = Annotated[str, _check(lambda text: text.startswith("https://"), "not an https:// address")]
 Subnet = Annotated[str, _check(_is_subnet, "neither `auto` nor a /24 such as 198.18.7.0/24")]
 Decimal = Annotated[str, _check(_is_rate, "not a decimal number above zero")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ class Problem:
 
     def sentence(self, secret_keys: Collection[str]) -> str:
         shown = "" if self.value is None else f" = {_brief(self.value)}"
-        if self.key in secret_keys:
+        if re.split(r"[.\[]", self.key)[0] in secret_keys:
             shown = " = [REDACTED]"
         return f"till:{self.key}{shown}: {_sentence(self.reason)} Next: {self.next_command}"
 

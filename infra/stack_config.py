@@ -15,6 +15,7 @@ GIVEN = {
     "paypal_client_secret": "paypalClientSecret",
     "backup_offsite_access_key": "backupOffsiteAccessKey",
     "backup_offsite_secret_key": "backupOffsiteSecretKey",
+    "notify": "notify",
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from till.errors import UsageError
-from tools import directus, paths, patroni
+from tools import apprise, directus, paths, patroni
 from tools.pins import version
 
 
@@ -13,6 +13,7 @@ def variables() -> dict[str, str]:
         "till_node_archive": paths.node_archive(),
         "till_directus_bundle": directus.bundle(),
         "till_patroni_wheels": patroni.wheels(),
+        "till_apprise": apprise.packages(),
     }
     missing = [str(path) for path in found.values() if not path.is_file()]
     if missing:

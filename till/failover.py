@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-from till import host_program, probe, restore, smoke, status
+from till import copies, host_program, probe, public_names, restore, smoke, status
 from till.errors import GateSaidNo, TillError
 from till.progress import Progress
 from till.successor import SYNCHRONOUS, Seen
@@ -16,13 +16,15 @@ from till.thresholds import host_policy, thresholds
 from till.workplace import Workplace
 
 POLL_INTERVAL_S = 0.2
+# Of servers that are not the stack's own.
+PROVIDER_POLL_INTERVAL_S = 1.0
 
 
 def look(workplace: Workplace) -> Seen:
     """Ask everybody; changes nothing."""
     contract = workplace.contract
     unreached = status.unreachable(contract)
-    told = status.database(workplace, unreached)
+    told = copies.told(workplace, unreached)
     health = probe.served_statuses(contract, probe.public_trust(contract), host_policy()["policy_health_path"])
     return Seen(told["leader"] or "", told["members"], unreached, health, restore.unfinished(workplace))
 
@@ -34,11 +36,11 @@ def run(workplace: Workplace, leader: str, to: Host, progress: Progress) -> dict
     request until every reachable nameserver leads there, and until something was bought. Raises GateSaidNo with
     Patroni's words when it refused and nothing moved, TillError when a later step failed.
     """
-    contract, policy = workplace.contract, thresholds()["failover"]
+    contract, policy, dns_deadline_s = workplace.contract, thresholds()["failover"], _dns_deadline_s(workplace.contract)
     _until_synchronous(workplace, to.name, policy["synchronous_deadline_s"])
     began, over, again = time.monotonic(), threading.Event(), f"till status {contract.stack}"
     with ThreadPoolExecutor(max_workers=1) as pool:
-        names = pool.submit(_led_to, contract, to.site, began + policy["dns_deadline_s"], over)
+        names = pool.submit(_led_to, contract, to.site, began + dns_deadline_s, over)
         try:
             progress.say(f"{leader} hands over to {to.name}")
             measured: dict[str, Any] = host_program.ask(
@@ -50,34 +52,55 @@ def run(workplace: Workplace, leader: str, to: Host, progress: Progress) -> dict
             progress.say(
                 f"{to.name} leads after {measured['promoted_s']} s, writes paused {measured['write_pause_s']} s"
             )
+            public_names.follow(contract, to, progress, measured)
             led_at = names.result()
         except BaseException:
             over.set()
             raise
+    return {**measured, **_served(contract, to, led_at, began, progress, measured)}
+
+
+def led(contract: Contract, leader: Host, began: float, progress: Progress, measured: dict[str, Any]) -> dict[str, Any]:
+    """Where the leader has moved already: wait for names, buy something; dns_switch_s, order, rto_s since `began`."""
+    public_names.follow(contract, leader, progress, measured)
+    deadline = time.monotonic() + _dns_deadline_s(contract)
+    led_at = _led_to(contract, leader.site, deadline, threading.Event())
+    return _served(contract, leader, led_at, began, progress, measured)
+
+
+def _served(
+    contract: Contract, leader: Host, led_at: float | None, began: float, progress: Progress, measured: dict[str, Any]
+) -> dict[str, Any]:
+    again = f"till status {contract.stack}"
     if led_at is None:
         raise TillError(
-            f"{to.name} leads, but the names don't lead to site {to.site} after {policy['dns_deadline_s']} s",
+            f"{leader.name} leads, but the names don't lead to site {leader.site} after {_dns_deadline_s(contract)} s",
             again, measured,
         )  # fmt: skip
-    measured["dns_switch_s"] = round(led_at - began, 2)
-    progress.say(f"every nameserver leads to {to.site} after {measured['dns_switch_s']} s")
+    dns_switch_s = round(led_at - began, 2)
+    progress.say(f"every nameserver leads to {leader.site} after {dns_switch_s} s")
+    facts = {**measured, "dns_switch_s": dns_switch_s}
     try:
-        measured["order"] = smoke.run(contract, progress)
+        order = smoke.run(contract, progress)
     except TillError as reason:
-        raise TillError(f"{to.name} leads, but nothing can be bought: {reason.message}", again, measured) from None
-    measured["rto_s"] = round(time.monotonic() - began, 2)
-    return measured
+        raise TillError(f"{leader.name} leads, but nothing can be bought: {reason.message}", again, facts) from None
+    return {"dns_switch_s": dns_switch_s, "order": order, "rto_s": round(time.monotonic() - began, 2)}
 
 
 def _until_synchronous(workplace: Workplace, name: str, deadline_s: float) -> None:
     """Patroni hands over to the synchronous copy only; one that has just come back becomes it by itself."""
     deadline = time.monotonic() + deadline_s
-    while not any(one["name"] == name and one["role"] == SYNCHRONOUS for one in status.database(workplace)["members"]):
+    while not any(one["name"] == name and one["role"] == SYNCHRONOUS for one in copies.told(workplace)["members"]):
         if time.monotonic() > deadline:
             raise GateSaidNo(
                 f"{name} is not the synchronous copy after {deadline_s} s", f"till status {workplace.contract.stack}"
             )
         time.sleep(POLL_INTERVAL_S)
+
+
+def _dns_deadline_s(contract: Contract) -> float:
+    policy = thresholds()["failover"]
+    return float(policy["dns_deadline_s" if contract.dns_provider is None else "provider_dns_deadline_s"])
 
 
 def _led_to(contract: Contract, site: str, deadline: float, over: threading.Event) -> float | None:
@@ -88,5 +111,5 @@ def _led_to(contract: Contract, site: str, deadline: float, over: threading.Even
         heard = [set(one["addresses"]) for one in told if "addresses" in one]
         if heard and all(addresses <= edges for addresses in heard):
             return time.monotonic()
-        over.wait(POLL_INTERVAL_S)
+        over.wait(POLL_INTERVAL_S if contract.dns_provider is None else PROVIDER_POLL_INTERVAL_S)
     return None

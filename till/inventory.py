@@ -91,6 +91,7 @@ def _fleet_vars(contract: Contract) -> dict[str, Any]:
         "till_acme": contract.acme.model_dump(),
         "till_settlement": contract.settlement.model_dump(),
         "till_backup_offsite": contract.backup_offsite.model_dump() if contract.backup_offsite else {},
+        "till_notify_channels": contract.channels(),
         "till_public_env": contract.public_env,
         "till_internal_ca_pem": contract.internal_ca_pem,
         "till_secrets": {name: secret.get_secret_value() for name, secret in contract.secrets.items()},

@@ -95,13 +95,16 @@ def restore(
     )
 
 
-MOVED = ("from_site", "to_site", "changed", "promoted_s", "write_pause_s", "dns_switch_s", "rto_s")
+MOVED = ("from_site", "to_site", "changed", "released", "promoted_s", "write_pause_s", "dns_switch_s", "rto_s")
 Confirm = Annotated[str, typer.Option(help="the stack's name, typed, where payments are real")]
 
 
 def failover(
     stack: Stack,
     to: Annotated[str, typer.Option("--to", help="the site that is to lead")],
+    force: Annotated[
+        bool, typer.Option("--force", help="the host that leads is gone: don't wait for its lease")
+    ] = False,
     confirm: Confirm = "",
     as_json: Json = False,
 ) -> None:
@@ -111,7 +114,7 @@ def failover(
     answer(
         stack,
         as_json,
-        lambda progress: recovery_flow.move_leader(stack, "failover", to, confirm, progress),
+        lambda progress: recovery_flow.move_leader(stack, "failover", to, confirm, force, progress),
         line(*MOVED),
     )
 
@@ -123,7 +126,7 @@ def failback(stack: Stack, confirm: Confirm = "", as_json: Json = False) -> None
     answer(
         stack,
         as_json,
-        lambda progress: recovery_flow.move_leader(stack, "failback", "", confirm, progress),
+        lambda progress: recovery_flow.move_leader(stack, "failback", "", confirm, False, progress),
         line(*MOVED),
     )
 

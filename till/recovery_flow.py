@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-from till import backup, config_backup, failover, redact, restore, stack, successor
+from till import (
+    backup,
+    config_backup,
+    failback,
+    failover,
+    forced,
+    public_names,
+    redact,
+    restore,
+    stack,
+    successor,
+)
 from till.change import change
 from till.progress import Progress
 from till.thresholds import thresholds
@@ -57,23 +69,41 @@ def restore_database(
     return result
 
 
-def move_leader(name: str, verb: str, site: str, confirmation: str, progress: Progress) -> dict[str, Any]:
-    """A planned move of the database's leader and the names: "failover" to a site, "failback" to the preferred one.
+def move_leader(name: str, verb: str, site: str, confirmation: str, force: bool, progress: Progress) -> dict[str, Any]:
+    """A move of the database's leader and the names: "failover" to a site, "failback" to the preferred one.
 
-    Returns from_site, to_site, changed, and where something moved what failover.run measured.
+    With `force` away from a host that is gone. Where the site leads already, names at a provider may still have to
+    follow. Returns from_site, to_site, changed, and where something moved what failover.run or forced.run measured.
     """
     contract = stack.contract(name)
     wanted = site or successor.preferred(contract)
     with opened(contract) as workplace:
         seen = failover.look(workplace)
-        host = successor.target(contract, seen, wanted, thresholds()["failover"]["lag_max_mb"])
-        if host is None:
+        successor.refuse_unknown_site(contract, wanted)
+        gone = force and not successor.leads_well(seen)
+        host = None if gone else successor.target(contract, seen, wanted, thresholds()["failover"]["lag_max_mb"])
+        leads = host is None and not gone
+        if leads and not public_names.planned(contract, wanted):
             progress.say(f"{seen.leader} at site {wanted} leads already: nothing is changed")
+            failback.decided(workplace, wanted, progress)
             return {"from_site": wanted, "to_site": wanted, "changed": False}
-        successor.refuse_unconfirmed(contract, seen.leader, verb, wanted, confirmation)
-        moved = {"from_site": successor.site_of(contract, seen.leader), "to_site": wanted, "changed": True}
+        if force and not gone and not leads:
+            forced.refuse_living(contract, seen, wanted)
+        if not leads:
+            successor.refuse_unconfirmed(contract, seen.leader, verb, wanted, confirmation, force)
+        left = successor.site_of(contract, seen.leader) if seen.leader else ""
+        moved = {"from_site": left, "to_site": wanted, "changed": True}
         with change(name, verb, progress, redact.of(contract)) as facts:
-            facts |= {**moved, "old_leader": seen.leader, "new_leader": host.name}
-            result = failover.run(workplace, seen.leader, host, progress)
+            facts |= {**moved, "old_leader": seen.leader, "forced": force}
+            # Before the move, so that nothing goes back by itself in the middle of it, nor in answer to it.
+            failback.hold(workplace, wanted, progress)
+            if leads:
+                leader = next(one for one in contract.hosts if one.name == seen.leader)
+                result = failover.led(contract, leader, time.monotonic(), progress, {})
+            elif host is None:
+                result = forced.run(workplace, seen, wanted, progress)
+            else:
+                result = failover.run(workplace, seen.leader, host, progress)
+            failback.decided(workplace, wanted, progress)
             facts |= {key: value for key, value in result.items() if key != "order"}
     return {**moved, **result}

@@ -70,10 +70,21 @@ def stack(console: Console, found: dict[str, Any]) -> None:
     console.print(table)
     for name, url in found["urls"].items():
         console.print(f"  {name:<6} {url}")
+    for site, told in found["sites"].items():
+        health = ", ".join(f"{edge} {code or 'no answer'}" for edge, code in told["health"].items())
+        leads = f"; leads since {since(found['database'])}" if told["leads"] else ""
+        console.print(f"  site {site}: health {health}{leads}", markup=False, soft_wrap=True)
     for server, told in found["dns"]["nameservers"].items():
-        answer = told.get("fault") or f"{', '.join(told['addresses'])} (serial {told['serial']})"
+        # At a provider they have neither.
+        kept = f" (serial {told['serial']}, order since {since(told)})" if "serial" in told else ""
+        answer = told.get("fault") or f"{', '.join(told['addresses'])}{kept}"
         console.print(f"  {server:<6} {found['dns']['name']}: {answer}", markup=False)
     if not found["dns"]["agree"]:
         console.print("  the nameservers do not agree", style="yellow")
     for fault in found["faults"]:
         console.print(f"  fault: {fault}", style="red", markup=False)
+
+
+def since(told: dict[str, Any]) -> str:
+    """A time for a person; what is not known has been so from the beginning."""
+    return str(told.get("since") or "its beginning")[:19].replace("T", " ")

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-from till import backup, host_program, play, probe, slots, smoke, status
+from till import backup, copies, host_program, play, probe, slots, smoke, status
 from till.errors import Refused, TillError, UsageError
 from till.progress import Progress
 from till.workplace import Workplace
@@ -21,7 +21,7 @@ TOLD = (
 def leader(workplace: Workplace) -> str:
     """The host whose database leads and runs; "" when none does."""
     unreached = status.unreachable(workplace.contract)
-    members = status.database(workplace, unreached)["members"]
+    members = copies.told(workplace, unreached)["members"]
     leads = (one for one in members if one["role"] == "Leader" and one["state"] == "running")
     return next((one["name"] for one in leads if one["name"] not in unreached), "")
 

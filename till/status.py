@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 from collections.abc import Collection
+from datetime import UTC, datetime
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-from till import probe
+from till import copies, probe, public_zone
 from till.errors import TillError
-from till.thresholds import thresholds
+from till.thresholds import host_policy, thresholds
 from till.workplace import Workplace
 
-PATRONI_LIST = "/opt/patroni/bin/patronictl -c /etc/patroni/patroni.yml list -f json"
+SITE_ORDER = "/var/lib/till-site-order/order"
 
 
 def urls(contract: Contract) -> dict[str, str]:
@@ -41,31 +41,29 @@ def hosts(contract: Contract) -> list[dict[str, Any]]:
     ]
 
 
-def database(workplace: Workplace, unreached: Collection[str] = ()) -> dict[str, Any]:
-    """Members as Patroni tells them, asked from the first database host that answers."""
-    faults: list[str] = []
+def sites(
+    workplace: Workplace, health: dict[str, int | None], leader: str | None, answered: list[str]
+) -> dict[str, Any]:
+    """Each site with an edge: the status of its edges' deep health, whether it leads, whether names lead to it."""
+    found: dict[str, Any] = {}
     for host in workplace.contract.hosts:
-        if Role.DATABASE not in host.roles or host.name in unreached:
-            continue
-        answer = workplace.ssh(host.name, PATRONI_LIST)
-        if answer.returncode != 0:
-            faults.append(f"{host.name}: {answer.stderr.strip()[-200:]}")
-            continue
-        members = json.loads(answer.stdout)
-        leader = next((member["Member"] for member in members if member["Role"] == "Leader"), None)
-        return {
-            "leader": leader,
-            "members": [
-                {
-                    "name": member["Member"],
-                    "role": member["Role"],
-                    "state": member["State"],
-                    "lag_mb": member.get("Replay Lag"),
-                }
-                for member in members
-            ],
-        }
-    return {"leader": None, "members": [], "fault": "; ".join(faults) or "no database host"}
+        if Role.EDGE in host.roles:
+            site = found.setdefault(host.site, {"health": {}, "leads": False, "answered": host.site in answered})
+            site["health"][host.name] = health.get(host.name)
+        if host.name == leader and host.site in found:
+            found[host.site]["leads"] = True
+    return found
+
+
+def ordered_since(workplace: Workplace, unreached: Collection[str] = ()) -> dict[str, str]:
+    """When each nameserver's order of sites last changed (ISO 8601)."""
+
+    def one(host: Host) -> str:
+        told = workplace.ssh(host.name, f"stat -c %Y {SITE_ORDER}").stdout.strip()
+        return datetime.fromtimestamp(int(told), UTC).isoformat() if told.isdigit() else "unknown"
+
+    hosts = workplace.contract.hosts
+    return probe.at_once(one, [host for host in hosts if Role.NAMESERVER in host.roles and host.name not in unreached])
 
 
 def certificates(contract: Contract, trust: ssl.SSLContext | None) -> dict[str, Any]:
@@ -127,12 +125,18 @@ def of(workplace: Workplace) -> dict[str, Any]:
         faults.append(str(reason).splitlines()[0])
     reached = contract.model_copy(update={"hosts": [host for host in contract.hosts if host.name not in unreached]})
     versions = probe.served_versions(reached, trust) if trust else {}
-    data = database(workplace, unreached)
+    data = copies.told(workplace, unreached)
     faults += [f"edge {edge} serves no release" for edge, served in versions.items() if served is None]
     if data["leader"] is None:
         faults.append(f"no database leads: {data.get('fault', 'none of the members')}")
+    else:
+        faults += copies.behind(contract, data["members"])
     told = names(contract, unreached)
     faults += unheard(told)
+    faults += public_zone.astray(contract, data["leader"], told["nameservers"])
+    for server, since in [] if contract.dns_provider else ordered_since(workplace, unreached).items():
+        told["nameservers"][server]["since"] = since
+    health = probe.served_statuses(reached, trust, host_policy()["policy_health_path"]) if trust else {}
     found = certificates(reached, trust)
     faults += [f"edge {edge}: certificate: {entry['fault']}" for edge, entry in found.items() if "fault" in entry]
     return {
@@ -142,6 +146,7 @@ def of(workplace: Workplace) -> dict[str, Any]:
         "urls": urls(contract),
         "versions": versions,
         "database": data,
+        "sites": sites(workplace, health, data["leader"], told["sites"]),
         "certificates": found,
         "dns": told,
     }

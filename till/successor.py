@@ -49,12 +49,8 @@ def target(contract: Contract, seen: Seen, site: str, lag_max_mb: float) -> Host
     Raises UsageError for a site that can't lead, HostUnreachable where the leader's host is gone, Refused while a
     restore is under way, GateSaidNo when the site is not well enough or no other copy would follow.
     """
-    stack, able = contract.stack, sites(contract)
-    if site not in able:
-        raise UsageError(
-            f"site {site!r} has no edge with a database in stack {stack}",
-            f"till failover {stack} --to {' or '.join(able)}",
-        )
+    stack = contract.stack
+    refuse_unknown_site(contract, site)
     _has_living_leader(contract, seen)
     if site_of(contract, seen.leader) == site:
         return None
@@ -82,15 +78,30 @@ def target(contract: Contract, seen: Seen, site: str, lag_max_mb: float) -> Host
     return next(host for host in contract.hosts if host.name == chosen["name"])
 
 
+def refuse_unknown_site(contract: Contract, site: str) -> None:
+    """UsageError for a site that can't lead."""
+    if site not in (able := sites(contract)):
+        raise UsageError(
+            f"site {site!r} has no edge with a database in stack {contract.stack}",
+            f"till failover {contract.stack} --to {' or '.join(able)}",
+        )
+
+
+def leads_well(seen: Seen) -> bool:
+    """Whether a leader is there that could hand over."""
+    leads = next((one for one in seen.members if one["name"] == seen.leader), None)
+    return seen.leader not in seen.unreached and leads is not None and bool(leads["state"] == "running")
+
+
 def _has_living_leader(contract: Contract, seen: Seen) -> None:
+    if leads_well(seen):
+        return
     elects = "nothing is moved: where a majority of hosts is alive, Patroni elects a new leader by itself"
-    again = f"till status {contract.stack}"
+    again = f"till status {contract.stack}; till failover {contract.stack} --to SITE --force does not wait for it"
     if seen.leader in seen.unreached:
         why = f"{seen.leader}, which leads, can't be reached ({seen.unreached[seen.leader]})"
         raise HostUnreachable(f"{why}; {elects}", again)
-    leads = next((one for one in seen.members if one["name"] == seen.leader), None)
-    if leads is None or leads["state"] != "running":
-        raise GateSaidNo(f"no database leads just now; {elects}", again)
+    raise GateSaidNo(f"no database leads just now; {elects}", again)
 
 
 def _healthy_edge(contract: Contract, seen: Seen, site: str) -> None:
@@ -110,11 +121,14 @@ def _behind(member: dict[str, Any], lag_max_mb: float) -> str:
     return f"{name} lags {lag} MB, {lag_max_mb} are allowed" if lag > lag_max_mb else ""
 
 
-def refuse_unconfirmed(contract: Contract, leader: str, verb: str, site: str, confirmation: str) -> None:
+def refuse_unconfirmed(
+    contract: Contract, leader: str, verb: str, site: str, confirmation: str, force: bool = False
+) -> None:
     """Refused unless the stack's name was typed, where payments are real."""
     if contract.environment == "production" and confirmation != contract.stack:
         to = f" --to {site}" if verb == "failover" else ""
+        said = f"{leader or 'the old leader'} is said to be gone" if force else f"the database is alive on {leader}"
         raise Refused(
-            f"the database of {contract.stack} is alive on {leader}; writes would pause while it moves to {site}",
-            f"till {verb} {contract.stack}{to} --confirm {contract.stack}",
+            f"payments of {contract.stack} are real: {said}, and writes would pause while {site} takes the lead",
+            f"till {verb} {contract.stack}{to}{' --force' if force else ''} --confirm {contract.stack}",
         )

@@ -7,6 +7,7 @@ import platform
 import sys
 
 from tools import (
+    apprise,
     directus,
     docker_engine,
     host_images,
@@ -30,6 +31,7 @@ STEPS = (
     Step("node", "Node for hosts and builds", node.install),
     Step("directus", "Directus bundle", directus.install, after=("node",)),
     Step("patroni", "Patroni's wheels", patroni.install, after=("venv",)),
+    Step("apprise", "apprise, which tells people", apprise.install, after=("venv",)),
     Step("host-image", "image of a rented host", host_images.install_host, after=("docker",)),
     Step("lab-image", "image of a lab host", host_images.install_lab, after=("venv", "host-image", "directus")),
 )

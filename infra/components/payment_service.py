@@ -8,7 +8,8 @@ from typing import Any
 
 import pulumi
 
-from infra import contract
+from infra import contract, credentials
+from infra.components import channels
 from infra.components.hosts import ExistingHosts, ExistingHostsArgs, HostFacts, LabHosts, LabHostsArgs
 from infra.components.internal_ca import InternalCa, InternalCaArgs
 from infra.components.secrets import Secrets, SecretsArgs
@@ -43,7 +44,8 @@ class PaymentService(pulumi.ComponentResource):
         settings, child = args.settings, pulumi.ResourceOptions(parent=self)
         hosts = _hosts(args, child)
         ca = InternalCa("internal-ca", _ca_args(settings, hosts.facts), child)
-        secrets = Secrets("secrets", SecretsArgs(args.given_secrets, settings.paypal_mode == "simulator"), child)
+        simulated, outside = settings.paypal_mode == "simulator", settings.outside is not None
+        secrets = Secrets("secrets", SecretsArgs(args.given_secrets, simulated, outside), child)
         lab = isinstance(hosts, LabHosts)
         known = pulumi.Output.all(
             hosts={key: {"address": facts.address, "host_key": facts.host_key} for key, facts in hosts.facts.items()},
@@ -134,6 +136,7 @@ def compose(
             api=settings.api_name,
             dnssec=settings.dnssec,
         ),
+        dns_provider=_dns_provider(settings),
         paypal=contract.PayPal(
             mode=settings.paypal_mode,
             api_url=PAYPAL_API.get(settings.paypal_mode, f"https://{paypal_name}:{SIMULATOR_PORT}"),
@@ -159,8 +162,15 @@ def compose(
         host_certificates={
             name: contract.Certificate.model_validate(pems) for name, pems in known["certificates"].items()
         },
-        secrets=known["secrets"],
+        secrets=channels.each_of_its_own(known["secrets"], OUTSIDE if outside else ""),
     )
+
+
+def _dns_provider(settings: Settings) -> contract.DnsProvider | None:
+    if settings.dns_provider is None:
+        return None
+    given = credentials.credentials_of(settings.dns_provider_credentials.get_secret_value())
+    return contract.DnsProvider.model_validate({**settings.dns_provider.model_dump(), "credentials": given})
 
 
 def urls(settings: Settings, https_port: str) -> dict[str, str]:

@@ -27,14 +27,18 @@ KEY_BYTES = 32
 # A number of 32 bytes is a private key of DNSSEC's algorithm 13 (RFC 6605), but for one in 2^32.
 KEYS = ("nameserver_tsig_key", "nameserver_dnssec_key", "storefront_session_key", "server_actions_key")
 SIMULATOR = ("paypal_client_id", "paypal_client_secret", "paypal_webhook_id")
+# Of what stands in for people's channels.
+WEBHOOK = "webhook_password"
 
 
 @dataclass(frozen=True)
 class SecretsArgs:
-    """`given`: secrets that people chose, by name; `simulated_paypal`: make PayPal's credentials, too."""
+    """`given`: secrets that people chose, by name; `simulated_paypal`: make PayPal's credentials, too; `outside`: a
+    host plays the world outside, with a webhook that wants a password."""
 
     given: dict[str, pulumi.Output[str]]
     simulated_paypal: bool
+    outside: bool
 
 
 class Secrets(pulumi.ComponentResource):
@@ -54,6 +58,8 @@ class Secrets(pulumi.ComponentResource):
         made = {**passwords, **keys}
         if args.simulated_paypal:
             made["paypal_client_secret"] = self.simulator["paypal_client_secret"]
+        if args.outside:
+            made[WEBHOOK] = self._password(name, WEBHOOK)
         self.values = {key: pulumi.Output.secret(value) for key, value in {**args.given, **made}.items()}
         self.register_outputs({})
 

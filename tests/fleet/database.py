@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from infra.contract import Contract
+from infra.contract import Contract, Role
 from tests.fleet.conftest import STACK, inside, till
-from till import restore
+from till import restore, status
 from till.paths import CHECKOUT, VENV_BIN
 from till.workplace import opened
 
@@ -52,6 +52,37 @@ def leads(lab: Contract) -> str:
 def leader(lab: Contract) -> str:
     until("no database leads", lambda: leads(lab), 90)
     return leads(lab)
+
+
+def well_again(lab: Contract, deadline_s: float = 240) -> None:
+    """Wait until `till status` would find nothing wrong."""
+    deadline = time.monotonic() + deadline_s
+    with opened(lab) as workplace:
+        while not (told := status.of(workplace))["ok"]:
+            assert time.monotonic() < deadline, f"the fleet is not well: {told['faults']}"
+            time.sleep(1)
+
+
+def home(lab: Contract) -> None:
+    """Have the fleet well, and led by its first site."""
+    well_again(lab)
+    until("the first site does not lead", lambda: till("failback", STACK)[0] == 0, 240)
+
+
+def well_led(lab: Contract) -> str:
+    """Have the fleet well, and led from a site with an edge; returns the leading host."""
+    well_again(lab)
+    if leads(lab) not in [host.name for host in lab.hosts if Role.EDGE in host.roles]:
+        home(lab)
+    return leader(lab)
+
+
+def store_leads_on(host: str) -> bool:
+    """Whether this host's member leads the consensus store."""
+    proof = "ETCDCTL_API=3 ETCDCTL_CACERT={0}/ca.pem ETCDCTL_CERT={0}/host.pem ETCDCTL_KEY={0}/host.key"
+    etcdctl = f"{proof.format('/etc/till/pki')} etcdctl --endpoints https://127.0.0.1:2379"
+    told = json.loads(inside(host, f"{etcdctl} endpoint status -w json"))[0]["Status"]
+    return bool(told["leader"] == told["header"]["member_id"])
 
 
 def segments(count: int, host: str = "ops") -> list[str]:

@@ -40,3 +40,34 @@ def destroyed(*hosts: str) -> Iterator[float]:
         yield time.time()
     finally:
         subprocess.run(["docker", "start", *boxes], check=True, capture_output=True)
+
+
+@contextmanager
+def cut(host: str, *addresses: str, ports: str = "") -> Iterator[float]:
+    """Nothing passes between a host and these addresses, in neither direction (only these ports, "1,2", if given)."""
+    rules = ["add table inet till_cut", "delete table inet till_cut", "add table inet till_cut"]
+    place = "{ " + ", ".join(addresses) + " }"
+    for chain, side in (("input", "saddr"), ("output", "daddr")):
+        rules.append(f"add chain inet till_cut {chain} {{ type filter hook {chain} priority -10; }}")
+        for end in (f"tcp dport {{ {ports} }}", f"tcp sport {{ {ports} }}") if ports else ("",):
+            rules.append(f"add rule inet till_cut {chain} ip {side} {place} {end} drop")
+    # It ends by itself, too.
+    heal = "nft delete table inet till_cut"
+    inside(host, f"systemd-run --quiet --collect --unit=till-cut-ends --on-active=120 {heal}")
+    began = time.time()
+    inside(host, "nft '" + "; ".join(rules) + "'")
+    try:
+        yield began
+    finally:
+        inside(host, f"{heal}; systemctl stop till-cut-ends.timer")
+
+
+@contextmanager
+def slowed(host: str, cores: float) -> Iterator[float]:
+    """A host that gets this part of a core: what runs there answers late, or not in time."""
+    box = container(host)
+    subprocess.run(["docker", "update", "--cpu-quota", str(int(cores * 100_000)), box], check=True, capture_output=True)
+    try:
+        yield time.time()
+    finally:
+        subprocess.run(["docker", "update", "--cpu-quota", "-1", box], check=True, capture_output=True)

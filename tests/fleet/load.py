@@ -67,8 +67,8 @@ class Load:
         return len(self.failures)
 
     def longest_gap_s(self, since: float = 0) -> float:
-        """The longest time between two acknowledged payments, from `since` on."""
-        times = sorted(at for at in self.acknowledged.values() if at >= since)
+        """The longest time without an acknowledged payment, from `since` on."""
+        times = sorted([*([since] if since else []), *(at for at in self.acknowledged.values() if at >= since)])
         return round(max((later - earlier for earlier, later in pairwise(times)), default=0.0), 1)
 
     def _buyer(self, deadline: float, asks_names: bool) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,34 +12,31 @@ import pytest
 from infra.contract import Contract, Role
 from tests.fleet.answers import RESOLVER, Answers
 from tests.fleet.conftest import STACK, inside, till
-from tests.fleet.database import fault, leader, leads, until
+from tests.fleet.database import home, leader, leads, well_again
+from tests.fleet.faults import fault
 from tests.fleet.load import Load
-from till import journal, probe
+from tests.fleet.reconcile import reconciled
+from till import journal
 from till.paths import journal_file
-from till.smoke import SIMULATOR_PORT
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(900)]
+MOVES = 10
 BEFORE_S = 8
 AFTER_S = 8
 # A TTL after the nameservers, and what a busy machine adds.
 RESOLVER_SLACK_S = 15
 # The aim is 3 s; Patroni's own waits alone take 3.4 s (docs/runbooks/failover.md), and a busy machine adds to them.
 WRITE_PAUSE_MAX_S = 10
-ORDERS = "SELECT payment_intent_id FROM orders"
+PATRONICTL = "/opt/patroni/bin/patronictl -c /etc/patroni/patroni.yml"
 SWITCHOVER = "/usr/local/lib/till/switchover"
 
 
 @pytest.fixture
 def settled(lab: Contract) -> Iterator[None]:
     """A fleet that is well and led by its first site, before the test and again after it."""
-    home()
+    home(lab)
     yield
-    home()
-
-
-def home() -> None:
-    until("the fleet is not well", lambda: till("status", STACK)[0] == 0, 240)
-    until("the first site does not lead", lambda: till("failback", STACK)[0] == 0, 240)
+    home(lab)
 
 
 def moved(lab: Contract, *verb: str) -> tuple[dict[str, Any], Load, float]:
@@ -63,28 +59,6 @@ def moved(lab: Contract, *verb: str) -> tuple[dict[str, Any], Load, float]:
     return told, load, followed[RESOLVER]
 
 
-def orders(lab: Contract) -> Counter[str]:
-    """How many orders each transaction has, where the database leads."""
-    return Counter(inside(leader(lab), f"runuser -u postgres -- psql -XAtqc '{ORDERS}' directus").split())
-
-
-def ledger(lab: Contract) -> list[dict[str, Any]]:
-    assert lab.outside
-    place = f"{lab.outside.host.address}:{SIMULATOR_PORT}"
-    with probe.Site(lab.outside.paypal_name, place, probe.internal_trust(lab)) as paypal:
-        return list(paypal.ask("GET", "/_simulator/ledger").json()["captures"])
-
-
-def reconciled(lab: Contract, load: Load) -> None:
-    """Every acknowledged payment is one order and one capture, and no PayPal order was captured twice."""
-    stored, captures = orders(lab), ledger(lab)
-    charged, by_order = Counter(one["id"] for one in captures), Counter(one["order_id"] for one in captures)
-    assert {
-        one: (stored[one], charged[one]) for one in load.acknowledged if (stored[one], charged[one]) != (1, 1)
-    } == {}
-    assert [order for order, count in by_order.items() if count > 1] == []
-
-
 @pytest.mark.usefixtures("settled")
 def test_a_planned_move_and_the_way_back_fail_no_payment(lab: Contract) -> None:
     first, other = successive(lab)
@@ -99,7 +73,21 @@ def test_a_planned_move_and_the_way_back_fail_no_payment(lab: Contract) -> None:
         entry = journal.read(journal_file(STACK))[-1]
         assert (entry["verb"], entry["ok"], entry["to_site"]) == (verb[0], True, site)
         assert entry["promoted_s"] == told["promoted_s"]
-        until("the fleet is not well", lambda: till("status", STACK)[0] == 0, 120)
+        well_again(lab, 120)
+
+
+@pytest.mark.usefixtures("settled")
+def test_ten_moves_in_a_row_each_leave_a_healthy_cluster(lab: Contract) -> None:
+    first, other = successive(lab)
+    pauses = []
+    for number in range(MOVES):
+        verb = ["failback", STACK] if number % 2 else ["failover", STACK, "--to", other]
+        code, told, messages = till(*verb)
+        assert code == 0, (number, told, messages[-3000:])
+        assert site_of_leader(lab) == (first if number % 2 else other)
+        pauses.append(told["write_pause_s"])
+        well_again(lab, 60)
+    print(f"write pauses of {MOVES} moves in a row (s): {pauses}")
 
 
 @pytest.mark.usefixtures("settled")
@@ -129,11 +117,16 @@ def test_a_site_that_is_not_well_is_refused_and_the_old_one_leads_on(lab: Contra
 
 
 @pytest.mark.usefixtures("settled")
-def test_patronis_own_no_is_told_in_its_words_and_nothing_moves(lab: Contract) -> None:
-    before = leader(lab)
+def test_a_no_of_the_host_or_of_patroni_is_told_and_nothing_moves(lab: Contract) -> None:
+    before, (_, other) = leader(lab), successive(lab)
     told = json.loads(inside("ops", f"{SWITCHOVER} {before} 30"))
-    assert told == {"refused": "candidate name does not match with sync_standby (412)"}
-    assert leads(lab) == before
+    assert told == {"refused": f"ops is not the synchronous copy of {before}"}
+    with fault("ops", f"{PATRONICTL} pause --wait", f"{PATRONICTL} resume --wait"):
+        code, refused, _ = till("failover", STACK, "--to", other)
+        assert code == 3, refused
+        assert f"{before} still leads, Patroni says: " in refused["error"]
+        assert "paused" in refused["error"], refused
+        assert leads(lab) == before
 
 
 def successive(lab: Contract) -> tuple[str, str]:

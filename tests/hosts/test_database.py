@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from ruamel.yaml import YAML
 from testinfra.host import Host as Machine
 
 from infra.contract import Contract, Host, Role
+from tests.policy import POLICY
 
 PATRONICTL = "/opt/patroni/bin/patronictl -c /etc/patroni/patroni.yml"
 PSQL = "runuser -u postgres -- psql -XAtqc"
 LAG_LIMIT_MB = 16
+STORE_RETURNS_WITHIN_S = 60
+TRUST = "ETCDCTL_API=3 ETCDCTL_CACERT=/etc/till/pki/ca.pem"
+PROOF = "ETCDCTL_CERT=/etc/till/pki/host.pem ETCDCTL_KEY=/etc/till/pki/host.key"
+ETCDCTL = "etcdctl --endpoints https://127.0.0.1:2379"
 SERVER_SETTINGS = {
     "ssl": "on",
     "data_checksums": "on",
@@ -87,6 +93,15 @@ def test_settings_that_money_depends_on(host: Host, machine: Machine) -> None:
 
 
 @pytest.mark.roles(Role.DATABASE)
+def test_a_dead_leaders_key_would_be_released_as_policy_says(host: Host, machine: Machine) -> None:
+    assert machine.service("till-lease-release").is_running == POLICY["fast_release_enabled"]
+    settings = json.loads(machine.file("/etc/till/fast-release.json").content_string)
+    assert settings["after_s"] == POLICY["fast_release_after_s"]
+    assert settings["name"] == host.name
+    assert len({probe.rpartition(":")[2] for probe in settings["probes"]}) >= 3
+
+
+@pytest.mark.roles(Role.DATABASE)
 def test_nobody_gets_in_without_tls_or_password(host: Host, machine: Machine) -> None:
     rules = machine.check_output(f"{PSQL} \"SELECT DISTINCT type || ' ' || auth_method FROM pg_hba_file_rules\"")
     assert set(rules.splitlines()) == {"local peer", "hostssl scram-sha-256"}
@@ -97,14 +112,28 @@ def test_nobody_gets_in_without_tls_or_password(host: Host, machine: Machine) ->
 @pytest.mark.roles(Role.ETCD)
 def test_etcd_has_a_quorum_and_asks_for_certificates(host: Host, machine: Machine, contract: Contract) -> None:
     size = sum(Role.ETCD in one.roles for one in contract.hosts)
-    trust = "ETCDCTL_API=3 ETCDCTL_CACERT=/etc/till/pki/ca.pem"
-    proof = "ETCDCTL_CERT=/etc/till/pki/host.pem ETCDCTL_KEY=/etc/till/pki/host.key"
-    etcdctl = "etcdctl --endpoints https://127.0.0.1:2379"
-    found = json.loads(machine.check_output(f"env {trust} {proof} {etcdctl} endpoint health --cluster -w json"))
+    found = json.loads(machine.check_output(f"env {TRUST} {PROOF} {ETCDCTL} endpoint health --cluster -w json"))
     assert len(found) == size
     assert all(member["health"] for member in found)
-    stranger = machine.run(f"env {trust} {etcdctl} --command-timeout 1s get till")
+    stranger = machine.run(f"env {TRUST} {ETCDCTL} --command-timeout 1s get till")
     assert stranger.rc != 0
+
+
+@pytest.mark.roles(Role.ETCD)
+def test_a_member_beside_no_edge_leads_the_consensus_store(host: Host, machine: Machine, contract: Contract) -> None:
+    members = [one for one in contract.hosts if Role.ETCD in one.roles]
+    preferred = {one.address for one in members if Role.EDGE not in one.roles} or {one.address for one in members}
+    deadline = time.monotonic() + STORE_RETURNS_WITHIN_S
+    while (leading := store_leader(machine)) not in preferred and time.monotonic() < deadline:
+        time.sleep(1)
+    assert leading in preferred
+
+
+def store_leader(machine: Machine) -> str:
+    """The address of the member that leads."""
+    told = json.loads(machine.check_output(f"env {TRUST} {PROOF} {ETCDCTL} endpoint status --cluster -w json"))
+    leads = (one for one in told if one["Status"]["header"]["member_id"] == one["Status"]["leader"])
+    return next((str(one["Endpoint"]).partition("://")[2].rpartition(":")[0] for one in leads), "")
 
 
 @pytest.mark.roles(Role.APP)

@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from infra.components import payment_service, x509
+from infra.components import channels, payment_service, x509
 from infra.contract import parse
 from infra.settings import SECRET_KEYS, read
 
@@ -100,6 +100,20 @@ async def test_every_component_has_its_token_and_every_secret_is_there() -> None
         *("nameserver_dnssec_key",),
         *("storefront_session_key", "server_actions_key", "paypal_client_secret", "sentry_dsn", "backup_cipher_key"),
     }
+
+
+async def test_every_channel_is_a_secret_of_its_own_and_a_labs_is_its_webhook() -> None:
+    _, contract, _ = await build("lab")
+    password = contract["secrets"]["webhook_password"]
+    assert contract["secrets"]["notify_channel_01"] == f"json://till:{password}@outside:8090/told"
+    given = {"notify": '["slack://a/b/c", "mailtos://d"]', "other": "x", "webhook_password": "p"}
+    told = channels.each_of_its_own(given, "outside")
+    assert told == {
+        "notify_channel_01": "slack://a/b/c", "notify_channel_02": "mailtos://d", "other": "x", "webhook_password": "p"
+    }  # fmt: skip
+    assert channels.each_of_its_own({"notify": "", "other": "x"}, "") == {"other": "x"}
+    _, elsewhere, _ = await build("production")
+    assert not [name for name in elsewhere["secrets"] if name.startswith("notify") or name == "webhook_password"]
 
 
 async def test_certificates_cover_names_and_address() -> None:

@@ -19,7 +19,7 @@ from tests.programs import load
 PLAYBOOKS = Path(__file__).parents[2] / "playbooks"
 ROLE = PLAYBOOKS / "roles" / "nameserver"
 SITE_OF = {"db-a": "alpha", "db-b": "bravo", "db-ops": "ops"}
-HOLD_DOWN_S = 30.0
+HOLD_DOWN_S, BACK_S = 30.0, 6.0
 WELL, ALIVE, GONE = range(3)
 
 
@@ -33,13 +33,14 @@ class Watched:
 
     def __init__(self, program: ModuleType, first: str = "alpha") -> None:
         self.program, self.memory, self.now = program, program.Memory(first), 1000.0
+        self.hold = program.Hold(HOLD_DOWN_S, BACK_S)
         self.sentences: list[str] = []
 
     def sees(self, alpha: int, bravo: int, *leaders: str, for_s: float = 1) -> str:
         """Who is first after that."""
         for _ in range(int(for_s)):
             seen = self.program.Seen({"alpha": alpha, "bravo": bravo}, leaders)
-            self.memory, sentence = self.program.decide(self.memory, seen, SITE_OF, self.now, HOLD_DOWN_S)
+            self.memory, sentence = self.program.decide(self.memory, seen, SITE_OF, self.now, self.hold)
             self.sentences += [sentence] if sentence else []
             self.now += 1
         return str(self.memory.first)
@@ -103,11 +104,27 @@ def test_what_fails_at_all_sites_alike_moves_nobody(watched: Watched) -> None:
     assert watched.sentences == []
 
 
-def test_where_no_site_is_well_the_leading_one_does_not_wait(watched: Watched) -> None:
+def test_where_no_site_is_well_the_leading_one_waits_for_a_moment_only(watched: Watched) -> None:
     watched.sees(GONE, WELL, "db-a")
     assert watched.sees(GONE, GONE, "db-a") == "alpha"
     watched.sees(ALIVE, WELL, "db-a")
+    assert watched.sees(ALIVE, ALIVE, "db-a", for_s=BACK_S) == "bravo"
     assert watched.sees(ALIVE, ALIVE, "db-a") == "alpha"
+
+
+def test_the_leading_hosts_link_that_drops_takes_the_other_sites_health_with_it_and_moves_names_once(
+    watched: Watched,
+) -> None:
+    """Without the database no site is well, and the other one is so a moment after the leading one."""
+    for _ in range(20):
+        watched.sees(GONE, ALIVE, for_s=3)
+        watched.sees(ALIVE, ALIVE, "db-a")
+        watched.sees(WELL, ALIVE, "db-a", for_s=2)
+        watched.sees(WELL, WELL, "db-a", for_s=2)
+    assert (watched.memory.first, len(watched.sentences)) == ("bravo", 1)
+    # One that answers and stays not well is left after a moment.
+    assert watched.sees(WELL, ALIVE, "db-a", for_s=BACK_S) == "bravo"
+    assert watched.sees(WELL, ALIVE, "db-a") == "alpha"
 
 
 def test_a_site_that_was_taken_from_the_stack_is_not_first(watched: Watched) -> None:

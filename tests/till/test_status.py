@@ -1,8 +1,9 @@
-"""What `till status` makes of the nameservers' answers."""
+"""What `till status` makes of the nameservers' answers and of the copies' states."""
 
 from __future__ import annotations
 
-from till import status
+from tests.till.conftest import contract_of, host
+from till import copies, status
 
 
 def told(**servers: object) -> dict[str, object]:
@@ -17,3 +18,32 @@ def test_silence_and_serials_out_of_step_are_faults_and_other_answers_are_none()
     ]
     (fault,) = status.unheard(told(alpha=alpha, bravo={**bravo, "serial": 8}))
     assert "serials are out of step: {'alpha': 7, 'bravo': 8}" in fault
+
+
+def test_a_copy_that_does_not_follow_or_is_missing_is_a_fault() -> None:
+    contract = contract_of(*(host(name, roles=["database"]) for name in ("alpha", "bravo", "ops")))
+    alpha = {"name": "alpha", "role": "Leader", "state": "running"}
+    bravo = {"name": "bravo", "role": "Sync Standby", "state": "streaming"}
+    ops = {"name": "ops", "role": "Replica", "state": "streaming"}
+    assert copies.behind(contract, [alpha, bravo, ops]) == []
+    assert copies.behind(contract, [alpha, bravo]) == ["the copy on ops is no member of the cluster"]
+    assert copies.behind(contract, [alpha, bravo, {**ops, "state": "stopped"}]) == ["the copy on ops is stopped"]
+    assert copies.behind(contract, [alpha, {**bravo, "role": "Replica"}, ops]) == [
+        "no copy is synchronous: payments wait for one"
+    ]
+
+
+def test_copies_are_read_from_patronis_documents() -> None:
+    alpha = {"name": "alpha", "role": "leader", "state": "running"}
+    bravo = {"name": "bravo", "role": "sync_standby", "state": "streaming", "lag": 0, "replay_lag": 3 * 2**20}
+    ops = {"name": "ops", "role": "replica", "state": "stopped", "replay_lag": "unknown"}
+    history = [[1, 7, "", "2026-11-25T01:00:00+00:00", "bravo"], [2, 9, "", "2026-11-25T02:00:00+00:00", "alpha"]]
+    told = copies.read({"cluster": {"members": [alpha, bravo, ops]}, "history": history})
+    assert (told["leader"], told["since"]) == ("alpha", "2026-11-25T02:00:00+00:00")
+    assert [(one["role"], one["state"], one["lag_mb"]) for one in told["members"]] == [
+        ("Leader", "running", None),
+        ("Sync Standby", "streaming", 3.0),
+        ("Replica", "stopped", "unknown"),
+    ]
+    assert copies.read({"cluster": {"members": [alpha]}, "history": []})["since"] is None
+    assert copies.read({"cluster": {"members": [bravo]}, "history": history})["leader"] is None

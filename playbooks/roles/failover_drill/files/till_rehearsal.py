@@ -15,9 +15,9 @@ import till_road
 from till_load import Load
 from till_look import look, site_of, unwell, with_role
 from till_measure import Broken
+from till_observer import Watch
 from till_road import Fault
 from till_shop import Shop
-from till_watch import Watch
 
 POLL_S = 0.5
 # Kinds after which names must have left the site, and the leader its host.

@@ -44,29 +44,46 @@ class Seen:
 
 @dataclass
 class Memory:
-    """Which site is first; when a site that gave way was last worse than another (s, any steady clock)."""
+    """Which site is first; when a site that gave way was last worse than another (s, any steady clock); since when
+    such a site would be taken back before its time (None: it would not)."""
 
     first: str
     worse_at: dict[str, float] = field(default_factory=dict)
+    back_since: float | None = None
 
 
-def decide(memory: Memory, seen: Seen, site_of: dict[str, str], now: float, hold_down_s: float) -> tuple[Memory, str]:
+@dataclass(frozen=True)
+class Hold:
+    """Times (s): for which a site that gave way must be well to be taken back; for which it must be the better one to
+    be taken back before that, while the one in its place answers."""
+
+    down_s: float
+    back_s: float
+
+
+def decide(memory: Memory, seen: Seen, site_of: dict[str, str], now: float, hold: Hold) -> tuple[Memory, str]:
     """Who is first now, and why as a sentence; an empty one when nothing changes.
 
     Nobody or more than one leading says nothing new: who was first stays so while no site is better. A site that gave
-    way waits while another one is well; where none is, there is nothing to wait for.
+    way waits while another one is well; where none is, only as long as that may be of a moment: with a link that drops,
+    the other site is well again a moment after the leading one is.
     """
     best = min(seen.ranks.values())
     good = [site for site, rank in seen.ranks.items() if rank == best]
     worse_at = {
         site: now if site not in good else at
         for site, at in memory.worse_at.items()
-        if site not in good or now - at < hold_down_s
+        if site not in good or now - at < hold.down_s
     }
     leading = site_of.get(seen.leaders[0], "") if len(seen.leaders) == 1 else ""
     wanted = leading if leading in seen.ranks else memory.first
+    back_since = now if memory.back_since is None else memory.back_since
+    waits = Memory(memory.first, worse_at, back_since), ""
     if memory.first not in good:
-        rested = [site for site in good if site not in worse_at] or good
+        rested = [site for site in good if site not in worse_at]
+        if not rested and seen.ranks.get(memory.first) == ALIVE and now - back_since < hold.back_s:
+            return waits
+        rested = rested or good
         first = wanted if wanted in rested else rested[0]
         if memory.first in seen.ranks:
             worse_at[memory.first] = now
@@ -75,6 +92,8 @@ def decide(memory: Memory, seen: Seen, site_of: dict[str, str], now: float, hold
             why = f"{memory.first} is no site any more"
         return Memory(first, worse_at), f"{first} is first: {why}"
     if wanted != memory.first and wanted in good and (wanted not in worse_at or best != WELL):
+        if wanted in worse_at and seen.ranks[memory.first] == ALIVE and now - back_since < hold.back_s:
+            return waits
         return Memory(wanted, worse_at), f"{wanted} is first: the database leads there"
     return Memory(memory.first, worse_at), ""
 
@@ -103,6 +122,9 @@ def remembered(sites: list[str]) -> str:
 
 
 def keep(text: str) -> None:
+    """The file's time is that of the last change: `till status` tells it."""
+    if ORDER.exists() and ORDER.read_text() == text:
+        return
     partial = ORDER.with_name("order.partial")
     partial.write_text(text)
     partial.replace(ORDER)
@@ -110,6 +132,7 @@ def keep(text: str) -> None:
 
 def watch(settings: dict[str, Any]) -> None:
     sites, memory = settings["sites"], Memory(remembered(settings["sites"]))
+    hold = Hold(settings["hold_down_s"], settings["back_s"])
     keep(order(memory.first, sites))
     fault, blank, quiet_until = "", True, 0.0
     while True:
@@ -128,7 +151,7 @@ def watch(settings: dict[str, Any]) -> None:
         if seen is None or blank != was_blank:
             quiet_until = began + settings["settle_s"]
         elif began >= quiet_until:
-            memory, sentence = decide(memory, seen, settings["site_of"], began, settings["hold_down_s"])
+            memory, sentence = decide(memory, seen, settings["site_of"], began, hold)
             if sentence:
                 keep(order(memory.first, sites))
                 print(sentence, flush=True)

@@ -35,6 +35,7 @@ SETTLE_S = 2.0
 REST_TIMEOUT_S = 5
 # It answers in the end; the request itself is bounded by Patroni's own polling (20 s).
 REQUEST_TIMEOUT_S = 30
+SYNCHRONOUS = "sync_standby"
 WRITE = "SELECT pg_logical_emit_message(true, 'till-switchover', '')"
 
 
@@ -121,7 +122,7 @@ def until(what: str, holds: Any, deadline: float) -> float:
 
 def synchronous(patroni: Patroni) -> bool:
     try:
-        return any(one["role"] == "sync_standby" for one in patroni.members().values())
+        return any(one["role"] == SYNCHRONOUS for one in patroni.members().values())
     except (OSError, ValueError, KeyError):
         return False
 
@@ -132,6 +133,8 @@ def move(leader: str, deadline_s: float) -> dict[str, Any]:
     members = patroni.members()
     if here not in members or leader not in members:
         return {"refused": f"{leader if here in members else here} is no member of the cluster"}
+    if members[here]["role"] != SYNCHRONOUS:
+        return {"refused": f"{here} is not the synchronous copy of {leader}"}
     writes = Writes(settings, members[leader]["host"], members[here]["host"])
     writes.start()
     try:
@@ -142,7 +145,7 @@ def move(leader: str, deadline_s: float) -> dict[str, Any]:
             cursor.execute("CHECKPOINT")
         began, told = time.monotonic(), list[tuple[int, str]]()
         deadline = began + deadline_s
-        asked = threading.Thread(target=request, args=(patroni, leader, here, told), daemon=True)
+        asked = threading.Thread(target=request, args=(patroni, leader, told), daemon=True)
         asked.start()
         # A no comes at once; a yes when all is over, so the new leader itself is watched.
         promoted_at = until(
@@ -172,9 +175,10 @@ def until_written(writes: Writes) -> bool:
         return False
 
 
-def request(patroni: Patroni, leader: str, here: str, told: list[tuple[int, str]]) -> None:
+def request(patroni: Patroni, leader: str, told: list[tuple[int, str]]) -> None:
+    """Without a candidate Patroni takes the synchronous copy, and the others don't wait 2 s before they follow it."""
     try:
-        told.append(patroni.ask("/switchover", {"leader": leader, "candidate": here}, REQUEST_TIMEOUT_S))
+        told.append(patroni.ask("/switchover", {"leader": leader}, REQUEST_TIMEOUT_S))
     except OSError as reason:
         told.append((0, f"Patroni does not answer: {reason}"))
 

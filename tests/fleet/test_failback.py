@@ -1,0 +1,165 @@
+"""The preferred site leads again by itself where policy says so, and never in a ping-pong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from infra.contract import Contract, Role
+from tests.fleet.answers import Answers
+from tests.fleet.conftest import STACK, container, inside, till
+from tests.fleet.database import leader, leads, until
+from tests.fleet.told import Told
+from till import successor
+
+pytestmark = [pytest.mark.fleet, pytest.mark.timeout(600)]
+SETTINGS, UNIT = "/etc/till/failback.json", "till-failback"
+PATRONICTL = "/opt/patroni/bin/patronictl -c /etc/patroni/patroni.yml"
+# Policy's own time is a quarter of an hour.
+AFTER_S = 12
+# A copy that follows anew is synchronous after some of Patroni's loops; the time it must be well; a move.
+MOVES_WITHIN_S = AFTER_S + 60
+# The link drops so often, for so long each time: shorter than the hold-down and Patroni's lease, longer than a check.
+DROPS, DROP_S, BETWEEN_S = 8, 4, 4
+# Every packet of every other host, both ways: as netem at a loss of all, but on kernels without it, too. Ends itself.
+DROPPING = f"""
+for n in $(seq {DROPS}); do
+    nft -f - <<'RULES'
+    add table inet drops
+    add chain inet drops input {{ type filter hook input priority -300; iif != lo drop; }}
+    add chain inet drops output {{ type filter hook output priority -300; oif != lo drop; }}
+RULES
+    sleep {DROP_S}; nft delete table inet drops; sleep {BETWEEN_S}
+done
+"""
+
+
+@pytest.fixture(autouse=True)
+def home(lab: Contract) -> Iterator[None]:
+    """Well, and led by the first site: before and after."""
+    settle(lab)
+    yield
+    settle(lab)
+
+
+def settle(lab: Contract) -> None:
+    until("the fleet is not well", lambda: till("status", STACK)[0] == 0, 240)
+    until("the first site does not lead", lambda: till("failback", STACK)[0] == 0, 240)
+
+
+def preferred_host(lab: Contract) -> str:
+    site = successor.preferred(lab)
+    return next(host.name for host in lab.hosts if host.site == site and Role.EDGE in host.roles)
+
+
+@contextmanager
+def automatic(lab: Contract, after_s: float) -> Iterator[str]:
+    """Failback by itself on the preferred site's host, as a provision with that policy would have it."""
+    host = preferred_host(lab)
+    before = inside(host, f"cat {SETTINGS}")
+    settings = json.loads(before)
+    settings["policy"] |= {"automatic": True, "after_s": after_s}
+    settings["interval_s"] = 1
+    write(host, json.dumps(settings))
+    inside(host, f"systemctl restart {UNIT}")
+    try:
+        yield host
+    finally:
+        inside(host, f"systemctl stop {UNIT}")
+        write(host, before)
+
+
+def write(host: str, text: str) -> None:
+    subprocess.run(
+        ["docker", "exec", "--interactive", container(host), "tee", SETTINGS],
+        input=text, text=True, check=True, capture_output=True, timeout=30,
+    )  # fmt: skip
+
+
+def state(host: str) -> dict[str, object]:
+    return dict(json.loads(inside(host, "/usr/local/lib/till/failback state")))
+
+
+def taken_away(lab: Contract) -> str:
+    """The leader moves to the other site, not by a person's verb; the host that leads now."""
+    old = leader(lab)
+    new = next(host.name for host in lab.hosts if Role.EDGE in host.roles and host.name != old)
+    members = f"{PATRONICTL} list -f json"
+    until(
+        "no synchronous copy", lambda: {"Member": new, "Role": "Sync Standby"}.items() <= member(new, members).items()
+    )
+    inside("ops", f"{PATRONICTL} switchover till-{STACK} --leader {old} --candidate {new} --force")
+    until(f"{new} does not lead", lambda: leads(lab) == new)
+    return new
+
+
+def member(name: str, members: str) -> dict[str, object]:
+    return next((one for one in json.loads(inside("ops", members)) if one["Member"] == name), {})
+
+
+def test_what_a_person_moved_stays_what_was_lost_comes_back_and_a_relapse_is_the_last(lab: Contract) -> None:
+    told, other = Told(), next(site for site in successor.sites(lab) if site != successor.preferred(lab))
+    with automatic(lab, AFTER_S) as host:
+        code, moved, messages = till("failover", STACK, "--to", other)
+        assert code == 0, (moved, messages[-2000:])
+        time.sleep(AFTER_S + 15)
+        assert leader(lab) != host
+        assert f"a person moved the leader to site {other}" in str(state(host)["held"])
+        # A person says: as at first. What follows moves without one.
+        assert till("failback", STACK)[0] == 0
+        assert state(host)["held"] == ""
+        lost_at, _ = time.time(), taken_away(lab)
+        until("the first site does not lead again", lambda: leads(lab) == host, MOVES_WITHIN_S)
+        print(f"{host} leads again after {time.time() - lost_at:.1f} s, of which it was to be well for {AFTER_S} s")
+        told.wait("failback", 30, "is to lead again, by policy")
+        until("the move is not remembered", lambda: float(str(state(host)["moved_at"])) > lost_at, 30)
+        # It loses the lead again soon: that was the last move.
+        taken_away(lab)
+        told.wait("failback", 60, "Failback stays manual: the lead was lost again")
+        time.sleep(AFTER_S + 15)
+        assert leader(lab) != host
+        assert "was lost again" in str(state(host)["held"])
+    assert till("failback", STACK)[0] == 0
+    assert state(host)["held"] == ""
+
+
+@pytest.mark.parametrize("policy", ["manual", "automatic"])
+def test_a_link_that_drops_every_few_seconds_moves_the_leader_and_the_names_once_at_most(
+    lab: Contract, policy: str
+) -> None:
+    host = preferred_host(lab)
+    with Answers(lab) as answers:
+        began, leaders = time.time(), [leader(lab)]
+        subprocess.run(["docker", "exec", "--detach", container(host), "sh", "-c", DROPPING], check=True, timeout=30)
+        try:
+            if policy == "automatic":
+                with automatic(lab, AFTER_S):
+                    watched(lab, leaders, began)
+            else:
+                watched(lab, leaders, began)
+        finally:
+            inside(host, "pkill -f '[a]dd table inet drops' || true; nft delete table inet drops 2>/dev/null || true")
+        story = answers.story(began)
+    print(f"{policy}: link of {host} gone {DROPS} times: leaders {leaders}, names {story}")
+    assert len(leaders) <= 2
+    assert all(len(told) <= 2 for told in story.values()), story
+
+
+def watched(lab: Contract, leaders: list[str], began: float) -> None:
+    """Who leads, one after the other, until the drops and what they may cause are over."""
+    while time.time() - began < DROPS * (DROP_S + BETWEEN_S) + 15:
+        now = third_view()
+        if now and now != leaders[-1]:
+            leaders.append(now)
+        time.sleep(1)
+
+
+def third_view() -> str:
+    """The leader as the host that neither leads nor drops knows it."""
+    told = json.loads(inside("ops", f"{PATRONICTL} list -f json") or "[]")
+    return next((str(one["Member"]) for one in told if one["Role"] == "Leader" and one["State"] == "running"), "")

@@ -1,0 +1,207 @@
+"""What breaks beside the leader: what must happen then, and that it does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from infra.contract import Contract, Role
+from tests.fleet.answers import RESOLVER, Answers
+from tests.fleet.conftest import STACK, inside, till
+from tests.fleet.database import PSQL, home, leader, leads, store_leads_on, until, well_again, well_led, write_wal
+from tests.fleet.faults import cut, destroyed, fault, paused
+from tests.fleet.load import Load
+from tests.fleet.reconcile import reconciled
+from tests.fleet.writes import Writes
+from tests.policy import POLICY
+
+pytestmark = [pytest.mark.fleet, pytest.mark.timeout(900)]
+ELECTED_WITHIN_S = 90
+LOAD_S = 10
+STORE_RETURNS_WITHIN_S = 90
+# A hold-down, a TTL, and what a busy machine adds.
+NAMES_WITHIN_S = POLICY["nameserver_hold_down_s"] + 20
+DATA = "/var/lib/postgresql/15/till"
+FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+SKEW_S = 600
+
+
+@pytest.fixture(scope="module", autouse=True)
+def first_site_leads_at_the_end(lab: Contract) -> Iterator[None]:
+    yield
+    home(lab)
+
+
+@pytest.fixture
+def before(lab: Contract) -> Iterator[str]:
+    """The leading host of a fleet that is well; it is so again after the test."""
+    yield well_led(lab)
+    well_again(lab)
+
+
+def address(lab: Contract, name: str) -> str:
+    return next(host.address for host in lab.hosts if host.name == name)
+
+
+def site_of(lab: Contract, name: str) -> str:
+    return next(host.site for host in lab.hosts if host.name == name)
+
+
+def other_site(lab: Contract, before: str) -> str:
+    """The host at another site that has an edge."""
+    return next(host.name for host in lab.hosts if Role.EDGE in host.roles and host.name != before)
+
+
+def elected(lab: Contract, *gone: str) -> str:
+    until("nobody takes over", lambda: leads(lab) not in ("", *gone), ELECTED_WITHIN_S)
+    return leads(lab)
+
+
+def test_both_sites_down_leave_no_majority_and_nothing_is_acknowledged_or_lost(lab: Contract, before: str) -> None:
+    sites = [before, other_site(lab, before)]
+    with Writes(before, *sites, "ops") as writes:
+        time.sleep(LOAD_S)
+        with destroyed(*sites) as at:
+            time.sleep(POLICY["postgres_ttl_s"])
+            assert leads(lab) == ""
+            code, told, _ = till("failover", STACK, "--to", site_of(lab, sites[1]), "--force")
+            assert code == 3, told
+            assert "1 of 3 members of the consensus store are left (ops)" in told["error"], told
+            code, told, _ = till("status", STACK)
+            assert code == 1
+            assert any("no database leads" in one for one in told["faults"]), told["faults"]
+    well_again(lab)
+    assert writes.after("ops", 0) == []
+    assert all(when < at for _, when in writes.acknowledged.values())
+    assert writes.missing(leader(lab)) == set()
+    writes.drop(leader(lab))
+
+
+def test_without_ops_customers_notice_nothing(lab: Contract, before: str) -> None:
+    with Answers(lab) as settled:
+        settled.switched(site_of(lab, before), time.time(), NAMES_WITHIN_S)
+    with Answers(lab) as answers, Load(lab) as load, paused("ops") as at:
+        time.sleep(POLICY["postgres_ttl_s"] + LOAD_S)
+        load.stop()
+        resolved = answers.sites(at, RESOLVER)
+        answered = answers.sites(at + 1)
+        still = inside(before, f"{PSQL} 'SELECT pg_is_in_recovery()'").strip()
+    print(f"without ops: {len(load.acknowledged)} payments, {load.failed} failed, longest time without one "
+          f"{load.longest_gap_s(at)} s; failures {load.failures}")  # fmt: skip
+    assert still == "f"
+    assert load.failures == []
+    assert resolved == {site_of(lab, before)}
+    assert answered == {site_of(lab, before), "silence"}
+    reconciled(lab, load)
+    # Meanwhile another member led etcd.
+    until("ops does not lead the consensus store again", lambda: store_leads_on("ops"), STORE_RETURNS_WITHIN_S)
+
+
+def test_with_one_nameserver_down_names_are_answered_and_the_fault_is_told(lab: Contract, before: str) -> None:
+    with Answers(lab) as answers, fault(before, "systemctl stop pdns", "systemctl start pdns"):
+        began = time.time()
+        time.sleep(POLICY["nameserver_record_ttl_s"] + 5)
+        code, told, _ = till("status", STACK)
+        assert code == 1
+        assert any(one.startswith(f"nameserver {before} ") for one in told["faults"]), told["faults"]
+        assert till("smoke", STACK)[0] == 0
+        assert answers.sites(began, RESOLVER) <= {host.site for host in lab.hosts if Role.EDGE in host.roles}
+
+
+def test_a_stale_copy_is_not_promoted(lab: Contract, before: str) -> None:
+    stale = other_site(lab, before)
+    with Writes(before, before, "ops") as writes, cut(stale, address(lab, before)):
+        until("ops is not waited for", lambda: "ops" in waited_for(before), 60)
+        time.sleep(LOAD_S)
+        write_wal(lab, 3)
+        code, told, _ = till("failover", STACK, "--to", site_of(lab, stale))
+        assert code == 3, told
+        with destroyed(before):
+            after = elected(lab, before)
+            time.sleep(LOAD_S)
+    assert after == "ops"
+    well_again(lab)
+    assert writes.after("ops", 0) != []
+    assert writes.missing(leader(lab)) == set()
+    writes.drop(leader(lab))
+
+
+def waited_for(host: str) -> str:
+    return inside(host, f"{PSQL} 'SHOW synchronous_standby_names'")
+
+
+def test_a_full_disk_on_the_copy_stops_no_payment(lab: Contract, before: str) -> None:
+    copy = other_site(lab, before)
+    small = (
+        f"set -e; systemctl stop patroni; size=$(( $(du -sm {DATA} | cut -f1) + 30 )); mkdir -p /mnt/small"
+        f"; mount -t tmpfs -o size=${{size}}m,mode=700 small /mnt/small; cp -a {DATA}/. /mnt/small/"
+        f"; chown postgres:postgres /mnt/small; mount --bind /mnt/small {DATA}; systemctl start patroni"
+    )
+    heal = f"systemctl stop patroni; umount {DATA}; umount /mnt/small; systemctl start patroni"
+    with fault(copy, small, heal):
+        well_again(lab)
+        with Load(lab) as load:
+            time.sleep(LOAD_S / 2)
+            inside(copy, f"dd if=/dev/zero of={DATA}/filler bs=1M 2>/dev/null; true")
+            filled_at = time.time()
+            write_wal(lab, 8)
+            until("the fault is not told", lambda: told_of(copy), 60)
+            time.sleep(LOAD_S)
+            load.stop()
+        assert leads(lab) == before
+        print(f"full disk on {copy}: {len(load.acknowledged)} payments, {load.failed} failed, longest time without one "
+              f"{load.longest_gap_s(filled_at)} s; failures {load.failures}")  # fmt: skip
+        assert max(load.acknowledged.values()) > filled_at + LOAD_S
+        reconciled(lab, load)
+        inside(copy, f"rm -f {DATA}/filler")
+        well_again(lab)
+
+
+def told_of(copy: str) -> bool:
+    return any(f"the copy on {copy} is" in one for one in till("status", STACK)[1]["faults"])
+
+
+def test_a_clock_that_is_ten_minutes_off_changes_nothing(lab: Contract, before: str) -> None:
+    copy = other_site(lab, before)
+    drop_in = "/etc/systemd/system/patroni.service.d/skew.conf"
+    variables = f"LD_PRELOAD={FAKETIME} FAKETIME=+{SKEW_S}s FAKETIME_DONT_FAKE_MONOTONIC=1"
+    ahead = (
+        f"apt-get install -y -qq libfaketime >/dev/null; mkdir -p $(dirname {drop_in})"
+        f"; printf '[Service]\\nEnvironment={variables}\\n' >{drop_in}"
+        "; systemctl daemon-reload; systemctl restart patroni"
+    )
+    with fault(copy, ahead, f"rm -r $(dirname {drop_in}); systemctl daemon-reload; systemctl restart patroni"):
+        well_again(lab)
+        off = float(inside(copy, f"{PSQL} 'SELECT extract(epoch FROM clock_timestamp())'")) - time.time()
+        assert abs(off - SKEW_S) < 30
+        with Load(lab) as load:
+            time.sleep(LOAD_S)
+            with destroyed(before) as at:
+                after = elected(lab, before)
+                time.sleep(LOAD_S)
+                load.stop()
+        assert after == copy
+        assert max(load.acknowledged.values()) > at
+        well_again(lab)
+        reconciled(lab, load)
+        # The host whose clock is right leads again, before the other one's Patroni is started anew.
+        assert till("failover", STACK, "--to", site_of(lab, before))[0] == 0
+
+
+def test_a_repository_that_is_away_slows_no_promotion(lab: Contract, before: str) -> None:
+    port = str(POLICY["policy_pgbackrest_port"])
+    everybody = [host.address for host in lab.hosts if host.name != "ops"]
+    with Load(lab) as load:
+        time.sleep(LOAD_S / 2)
+        with cut("ops", *everybody, ports=port), destroyed(before) as at:
+            after = elected(lab, before)
+            elected_s = time.time() - at
+            time.sleep(LOAD_S)
+            load.stop()
+    well_again(lab)
+    print(f"{after} led {elected_s:.1f} s after leader and repository went away")
+    assert elected_s < POLICY["postgres_ttl_s"]
+    assert max(load.acknowledged.values()) > at
+    reconciled(lab, load)

@@ -1,0 +1,78 @@
+"""The verb `till incident`: what happened, and the documents of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from till.incident_document import clock
+from till.progress import Progress
+from till.verb import Json, Stack, answer
+
+incident_app = typer.Typer(no_args_is_help=True, help="Incidents: what happened, as a document to go on with.")
+
+
+@incident_app.command("list")
+def incident_list(stack: Stack, as_json: Json = False) -> None:
+    """Every incident that the hosts remember, brought home as documents."""
+    answer(stack, as_json, lambda _progress: listed(stack), _show_list)
+
+
+@incident_app.command("show")
+def incident_show(
+    stack: Stack, name: Annotated[str, typer.Argument(help="its id; by default the newest")] = "", as_json: Json = False
+) -> None:
+    """One document: timeline and measures as known now; what people wrote into it stays."""
+    answer(stack, as_json, lambda progress: shown(stack, name, progress), _show_one)
+
+
+def listed(stack: str) -> dict[str, Any]:
+    from till import incident
+    from till.stack import contract
+    from till.workplace import opened
+
+    with opened(contract(stack)) as workplace:
+        every, silent = incident.found(workplace)
+    return {"incidents": [_told(one, incident.write(stack, one)) for one in every], "unheard": silent}
+
+
+def shown(stack: str, name: str, progress: Progress) -> dict[str, Any]:
+    from till import incident
+    from till.stack import contract
+    from till.workplace import opened
+
+    with opened(contract(stack)) as workplace:
+        every, silent = incident.found(workplace)
+    for host, reason in silent.items():
+        progress.say(f"{host} told nothing: {reason}")
+    one = incident.chosen(stack, every, name)
+    return {**_told(one, incident.write(stack, one)), "events": one["events"], "unheard": silent}
+
+
+def _told(incident: dict[str, Any], path: Path) -> dict[str, Any]:
+    kept = {key: incident[key] for key in ("id", "began", "ended", "lost", "measured")}
+    return {**kept, "document": str(path)}
+
+
+def _show_list(result: dict[str, Any]) -> None:
+    console, table = Console(), Table(title="Incidents", title_justify="left")
+    for column in ("id", "began", "lost", "payments possible after s", "ended"):
+        table.add_column(column, overflow="fold")
+    for one in result["incidents"]:
+        ended = "still open" if one["ended"] is None else clock(one["ended"])
+        verified = str(one["measured"].get("verified_s", "-"))
+        table.add_row(one["id"], clock(one["began"]), ", ".join(one["lost"]), verified, ended)
+    console.print(table)
+    for one in result["incidents"]:
+        console.print(one["document"], soft_wrap=True, markup=False)
+    for host, reason in result["unheard"].items():
+        console.print(f"{host} told nothing: {reason}", style="yellow", markup=False, soft_wrap=True)
+
+
+def _show_one(result: dict[str, Any]) -> None:
+    typer.echo(Path(result["document"]).read_text())
+    typer.echo(result["document"])
