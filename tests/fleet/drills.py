@@ -1,0 +1,106 @@
+"""What tests of failover drills share: whether a fleet may be broken, what stays of a fault, what was told."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from infra.contract import Contract, Role
+from tests.fleet.conftest import STACK, inside, till
+from tests.fleet.database import leader, until
+from tests.fleet.faults import fault
+from till import probe
+from till.paths import CHECKOUT, VENV_BIN
+from till.smoke import SIMULATOR_PORT
+from till.thresholds import host_policy
+
+FAULT_S = host_policy()["failover_drill_fault_s"]
+UNIT = "till-drill-failover.service"
+PROGRAM = "/usr/local/lib/till/drill-failover"
+POLICY, KEPT = "/etc/till/drill-failover.json", "/var/lib/till/drill-failover.kept"
+ROAD = "ssh -F /etc/till/drill-failover.ssh"
+# What is left of each kind on a host: nothing must be.
+TRACES = (
+    "cat /var/lib/till/fault.json 2>/dev/null; nft list table inet till_fault 2>/dev/null; "
+    "systemctl is-enabled haproxy pdns | grep -v '^enabled'; "
+    "systemctl is-active haproxy pdns patroni | grep -v '^active'; "
+    "systemctl list-timers --no-legend till-fault-heal.timer; true"
+)
+
+
+def first(lab: Contract) -> str:
+    return edges(lab)[0]
+
+
+def edges(lab: Contract) -> list[str]:
+    return [host.name for host in lab.hosts if Role.EDGE in host.roles]
+
+
+@contextmanager
+def breakable(lab: Contract) -> Iterator[None]:
+    """A fleet that a drill may break, led by its first site, before the block; no trace of a fault after it."""
+    if leader(lab) != first(lab):
+        assert till("failback", STACK)[0] == 0
+    until("the fleet is not well", lambda: unwell() == [], 180)
+    yield
+    until("a fault stays", lambda: traces(lab) == {}, FAULT_S["host-kill"] + 60)
+
+
+def unwell() -> list[str]:
+    return list(json.loads(inside("ops", f"{PROGRAM} look"))["unwell"])
+
+
+def traces(lab: Contract) -> dict[str, str]:
+    """What of a fault is still on hosts with an edge, by host."""
+    found = {host: inside(host, TRACES).strip() for host in edges(lab)}
+    return {host: told for host, told in found.items() if told}
+
+
+@contextmanager
+def policy(**changed: Any) -> Iterator[None]:
+    """Other values in the host's policy for the time of a block."""
+    program = (
+        f"import json; path = '{POLICY}'; found = json.load(open(path)); "
+        f"found |= json.loads({json.dumps(json.dumps(changed))}); json.dump(found, open(path, 'w'))"
+    )
+    with fault("ops", f"cp -p {POLICY} {KEPT} && python3 - <<'E'\n{program}\nE", f"mv {KEPT} {POLICY}"):
+        yield
+
+
+def ledger(lab: Contract) -> int:
+    """How many captures PayPal's side has."""
+    assert lab.outside
+    place = f"{lab.outside.host.address}:{SIMULATOR_PORT}"
+    with probe.Site(lab.outside.paypal_name, place, probe.internal_trust(lab)) as paypal:
+        return len(paypal.ask("GET", "/_simulator/ledger").json()["captures"])
+
+
+def events() -> list[dict[str, list[str]]]:
+    """What each server told in each drill that the host remembers, in order."""
+    program = (
+        "import glob, json, sys\n"
+        "for path in sorted(glob.glob('/var/lib/till/drills/failover-*.json')):\n"
+        "    told = {}\n"
+        "    for one in json.load(open(path)).get('events', []):\n"
+        "        told.setdefault(one['who'], []).append(one['what'])\n"
+        "    print(json.dumps(told))\n"
+    )
+    return [json.loads(line) for line in inside("ops", f'python3 -c "{program}"').splitlines()]
+
+
+def begun(lab: Contract, kind: str, *options: str) -> subprocess.Popen[str]:
+    """A drill by a till of its own, in the middle of its fault."""
+    asked = subprocess.Popen(
+        [str(VENV_BIN / "till"), "drill", "failover", STACK, "--fault", kind, *options, "--json"],
+        cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    until("the fault does not begin", lambda: "fault.json" in stands(lab) or asked.poll() is not None, 60)
+    assert asked.poll() is None, asked.communicate()
+    return asked
+
+
+def stands(lab: Contract) -> str:
+    return inside(first(lab), "ls /var/lib/till")
