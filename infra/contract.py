@@ -74,6 +74,18 @@ class Names(_Document):
     dnssec: bool = False
 
 
+class DnsProvider(_Document):
+    """Who keeps the public zone in the place of the stack's nameservers: a provider of dns-lexicon and its options.
+
+    `nameservers` answer for the zone (names or addresses); where it is empty, the zone's NS records name them.
+    """
+
+    provider: str
+    options: dict[str, str]
+    credentials: dict[str, Secret]
+    nameservers: tuple[str, ...]
+
+
 class PayPal(_Document):
     """Where payments go. The client secret is in `Contract.secrets`."""
 
@@ -132,6 +144,7 @@ class Contract(_Document):
     hosts: tuple[Host, ...] = Field(min_length=1)
     outside: Outside | None = None
     names: Names
+    dns_provider: DnsProvider | None = None
     paypal: PayPal
     acme: Acme
     settlement: Settlement

@@ -82,6 +82,10 @@ HostName = Annotated[
     str, _check(lambda text: bool(DOMAIN.match(text) or LABEL.match(text)), "not a host name (no scheme, no port)")
 ]
 Address = Annotated[str, _check(_is_address, "not an IP address")]
+Server = Annotated[
+    str,
+    _check(lambda text: bool(DOMAIN.match(text)) or _is_address(text), "neither a domain name nor an IP address"),
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 HostKey = Annotated[str, _check(_is_host_key, f"not a public host key. Next: {KEYSCAN}")]
 Channel = Annotated[

@@ -25,6 +25,8 @@ def problems(stack: str, settings: Settings, secret_keys: Collection[str]) -> li
         *credentials.paypal(stack, settings, secret_keys),
         *credentials.offsite(stack, settings, secret_keys),
         *credentials.channels(stack, settings, secret_keys),
+        *credentials.dns_provider(stack, settings, secret_keys),
+        *_provided_zone(stack, settings),
         *_certificates(settings),
     ]
 
@@ -74,6 +76,18 @@ def _names(settings: Settings) -> Iterator[Problem]:
                 f"outside of the zone {settings.zone}, which the stack's nameservers serve",
                 f"pulumi config set till:{key} NAME.{settings.zone}",
             )
+
+
+def _provided_zone(stack: str, settings: Settings) -> Iterator[Problem]:
+    if settings.dns_provider is None:
+        return
+    if settings.dnssec:
+        reason = "the zone is the provider's to sign, and till:dnsProvider names one"
+        yield Problem("dnssec", True, reason, f"pulumi config set till:dnssec false -s {stack}")
+    for position, host in enumerate(settings.hosts):
+        if Role.EDGE in host.roles and ":" in (host.address or ""):
+            reason = "an edge's IPv6 address, and names at a provider are A records"
+            yield Problem(f"hosts[{position}].address", host.address, reason, f"edit till:hosts in Pulumi.{stack}.yaml")
 
 
 def _hosts(stack: str, settings: Settings) -> Iterator[Problem]:

@@ -15,7 +15,20 @@ from pydantic.alias_generators import to_camel
 
 from infra import rules
 from infra.contract import Environment, PayPalMode, Role
-from infra.formats import AUTO, Address, Channel, Decimal, DomainName, HostKey, HostName, HttpsUrl, Label, Port, Subnet
+from infra.formats import (
+    AUTO,
+    Address,
+    Channel,
+    Decimal,
+    DomainName,
+    HostKey,
+    HostName,
+    HttpsUrl,
+    Label,
+    Port,
+    Server,
+    Subnet,
+)
 from infra.problem import Problem
 
 
@@ -69,6 +82,15 @@ class OffsiteSettings(_Settings):
     ca_pem: str = Field("", pattern=r"^(-----BEGIN CERTIFICATE-----[\s\S]*)?$")
 
 
+class DnsProviderSettings(_Settings):
+    """Who keeps the public zone: a provider of dns-lexicon and its options; credentials are a setting of their own."""
+
+    provider: str
+    options: dict[str, str] = {}
+    # Empty: those that the zone's NS records name.
+    nameservers: tuple[Server, ...] = ()
+
+
 class Settings(_Settings):
     """All of a stack's settings, each key once in every stack file."""
 
@@ -78,6 +100,8 @@ class Settings(_Settings):
     admin_name: DomainName
     api_name: DomainName
     dnssec: Annotated[bool, BeforeValidator(lambda text: SWITCH.get(text, text))]
+    dns_provider: DnsProviderSettings | None
+    dns_provider_credentials: SecretStr
     hosts: tuple[HostSettings, ...] = Field(min_length=1)
     outside: OutsideSettings | None
     paypal_mode: PayPalMode
@@ -106,11 +130,15 @@ class Settings(_Settings):
 
 
 KEYS = tuple(to_camel(name) for name in Settings.model_fields)
-SECRET_KEYS = ("paypalClientSecret", "sentryDsn", "backupOffsiteAccessKey", "backupOffsiteSecretKey", "notify")
-STRUCTURED = ("hosts", "outside", "backupOffsite", "notify")
+SECRET_KEYS = (
+    "dnsProviderCredentials", "paypalClientSecret", "sentryDsn", "backupOffsiteAccessKey", "backupOffsiteSecretKey",
+    "notify",
+)  # fmt: skip
+STRUCTURED = ("dnsProvider", "hosts", "outside", "backupOffsite", "notify")
 # Empty: none.
 LISTS = ("notify",)
-OPTIONAL = ("outside", "backupOffsite")
+OPTIONAL = ("dnsProvider", "outside", "backupOffsite")
+WHOSE = {"backupOffsite": "the second repository", "dnsProvider": "the DNS provider"}
 
 
 def read(stack: str, config: Mapping[str, str], secret_keys: Collection[str]) -> Settings:
@@ -178,7 +206,7 @@ def _problem(found: Any, config: Mapping[str, str]) -> Problem:
             value = None
     reason = found["msg"].removeprefix("Value error, ")
     if found["type"] == "extra_forbidden":
-        reason = f"no such setting of {'the second repository' if key == 'backupOffsite' else 'a host'}"
+        reason = f"no such setting of {WHOSE.get(str(key), 'a host')}"
     reason, _, following = reason.partition(" Next: ")
     return Problem(place, value, reason, following or f"edit {place} in the stack file")
 

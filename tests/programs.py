@@ -10,10 +10,11 @@ from till.paths import PLAYBOOKS
 
 
 def load(role: str, name: str) -> ModuleType:
-    """The program `name`.py of a role as a module, anew each time; what lies beside it can be imported."""
+    """The program `name`.py of a role as a module, anew each time; what lies beside it on a host can be imported."""
     folder = PLAYBOOKS / "roles" / role / "files"
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+    for place in (PLAYBOOKS / "roles" / "etcd_client" / "files", folder):
+        if str(place) not in sys.path:
+            sys.path.insert(0, str(place))
     spec = importlib.util.spec_from_file_location(name.replace("-", "_"), folder / f"{name}.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)

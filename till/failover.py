@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-from till import copies, host_program, probe, restore, smoke, status
+from till import copies, host_program, probe, public_names, restore, smoke, status
 from till.errors import GateSaidNo, TillError
 from till.progress import Progress
 from till.successor import SYNCHRONOUS, Seen
@@ -16,6 +16,8 @@ from till.thresholds import host_policy, thresholds
 from till.workplace import Workplace
 
 POLL_INTERVAL_S = 0.2
+# Of servers that are not the stack's own.
+PROVIDER_POLL_INTERVAL_S = 1.0
 
 
 def look(workplace: Workplace) -> Seen:
@@ -34,11 +36,11 @@ def run(workplace: Workplace, leader: str, to: Host, progress: Progress) -> dict
     request until every reachable nameserver leads there, and until something was bought. Raises GateSaidNo with
     Patroni's words when it refused and nothing moved, TillError when a later step failed.
     """
-    contract, policy = workplace.contract, thresholds()["failover"]
+    contract, policy, dns_deadline_s = workplace.contract, thresholds()["failover"], _dns_deadline_s(workplace.contract)
     _until_synchronous(workplace, to.name, policy["synchronous_deadline_s"])
     began, over, again = time.monotonic(), threading.Event(), f"till status {contract.stack}"
     with ThreadPoolExecutor(max_workers=1) as pool:
-        names = pool.submit(_led_to, contract, to.site, began + policy["dns_deadline_s"], over)
+        names = pool.submit(_led_to, contract, to.site, began + dns_deadline_s, over)
         try:
             progress.say(f"{leader} hands over to {to.name}")
             measured: dict[str, Any] = host_program.ask(
@@ -50,6 +52,7 @@ def run(workplace: Workplace, leader: str, to: Host, progress: Progress) -> dict
             progress.say(
                 f"{to.name} leads after {measured['promoted_s']} s, writes paused {measured['write_pause_s']} s"
             )
+            public_names.follow(contract, to, progress, measured)
             led_at = names.result()
         except BaseException:
             over.set()
@@ -59,7 +62,8 @@ def run(workplace: Workplace, leader: str, to: Host, progress: Progress) -> dict
 
 def led(contract: Contract, leader: Host, began: float, progress: Progress, measured: dict[str, Any]) -> dict[str, Any]:
     """Where the leader has moved already: wait for names, buy something; dns_switch_s, order, rto_s since `began`."""
-    deadline = time.monotonic() + thresholds()["failover"]["dns_deadline_s"]
+    public_names.follow(contract, leader, progress, measured)
+    deadline = time.monotonic() + _dns_deadline_s(contract)
     led_at = _led_to(contract, leader.site, deadline, threading.Event())
     return _served(contract, leader, led_at, began, progress, measured)
 
@@ -69,10 +73,10 @@ def _served(
 ) -> dict[str, Any]:
     again = f"till status {contract.stack}"
     if led_at is None:
-        deadline_s = thresholds()["failover"]["dns_deadline_s"]
         raise TillError(
-            f"{leader.name} leads, but the names don't lead to site {leader.site} after {deadline_s} s", again, measured
-        )
+            f"{leader.name} leads, but the names don't lead to site {leader.site} after {_dns_deadline_s(contract)} s",
+            again, measured,
+        )  # fmt: skip
     dns_switch_s = round(led_at - began, 2)
     progress.say(f"every nameserver leads to {leader.site} after {dns_switch_s} s")
     facts = {**measured, "dns_switch_s": dns_switch_s}
@@ -94,6 +98,11 @@ def _until_synchronous(workplace: Workplace, name: str, deadline_s: float) -> No
         time.sleep(POLL_INTERVAL_S)
 
 
+def _dns_deadline_s(contract: Contract) -> float:
+    policy = thresholds()["failover"]
+    return float(policy["dns_deadline_s" if contract.dns_provider is None else "provider_dns_deadline_s"])
+
+
 def _led_to(contract: Contract, site: str, deadline: float, over: threading.Event) -> float | None:
     """When every nameserver that answers led to this site's edges alone; None at the deadline."""
     edges = {host.address for host in contract.hosts if host.site == site and Role.EDGE in host.roles}
@@ -102,5 +111,5 @@ def _led_to(contract: Contract, site: str, deadline: float, over: threading.Even
         heard = [set(one["addresses"]) for one in told if "addresses" in one]
         if heard and all(addresses <= edges for addresses in heard):
             return time.monotonic()
-        over.wait(POLL_INTERVAL_S)
+        over.wait(POLL_INTERVAL_S if contract.dns_provider is None else PROVIDER_POLL_INTERVAL_S)
     return None

@@ -7,7 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from infra.contract import Contract
-from till import artefacts, config_backup, deploy, play, redact, release, smoke, stack, status, verify
+from till import (
+    artefacts,
+    challenges,
+    config_backup,
+    deploy,
+    play,
+    public_names,
+    redact,
+    release,
+    smoke,
+    stack,
+    status,
+    verify,
+)
 from till.change import change
 from till.errors import Refused
 from till.outcome import PlayResult
@@ -25,14 +38,18 @@ def provision(name: str, progress: Progress, check: bool = False, diff: bool = F
     Returns changed (tasks), per host, failed and unreachable hosts, and config_backup by host.
     """
     contract = stack.contract(name)
+    challenges.refuse_undelegated(contract, tags)
     with opened(contract, artefacts.variables()) as workplace:
         if check:
             checked = play.run(workplace, "provision.yml", progress, check=True, diff=diff, tags=tags)
-            return _provisioned(checked, contract)
+            told = _provisioned(checked, contract)
+            return _with_names(told, public_names.provision(workplace, progress, tags, check=True))
         with change(name, "provision", progress, redact.of(contract)) as facts:
             result = play.run(workplace, "provision.yml", progress, diff=diff, tags=tags)
             facts["changed"] = sum(result.changed.values())
             told = _provisioned(result, contract)
+            told = _with_names(told, public_names.provision(workplace, progress, tags, check=False))
+            facts["changed"] = told["changed"]
             # The stack's state leaves this machine whenever hosts were made to follow it.
             return told if tags else {**told, **config_backup.push(workplace, progress)}
 
@@ -40,6 +57,11 @@ def provision(name: str, progress: Progress, check: bool = False, diff: bool = F
 def _provisioned(result: PlayResult, contract: Contract) -> dict[str, Any]:
     result.raise_for_failure(contract, f"mend it, then till provision {contract.stack}: it goes on where it stopped")
     return result.facts()
+
+
+def _with_names(told: dict[str, Any], names: dict[str, Any]) -> dict[str, Any]:
+    """What the play told, and what was changed at a provider of the zone, if one keeps it."""
+    return {**told, **names, "changed": told["changed"] + len(names["names"]["changes"])} if names else told
 
 
 def build_release(name: str, version: str, source: Path, progress: Progress) -> dict[str, Any]:

@@ -7,18 +7,21 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from infra.contract import Contract, Host, Role
+from till import nameservers as authoritative
 from till.errors import TillError
+from till.nameservers import Nameserver
 from till.thresholds import thresholds
 
 if TYPE_CHECKING:
     import httpx
 
 Answer = TypeVar("Answer")
+Asked = TypeVar("Asked", Host, Nameserver)
 VERSION_PATH = "/api/version"
 PEBBLE_ROOT_URL = "https://{address}:15000/roots/0"
 
 
-def _told(server: Host, name: str, kind: str) -> list[Any]:
+def _told(server: Nameserver, name: str, kind: str) -> list[Any]:
     """Records of a name and type that one nameserver tells; raises OSError or dns.exception.DNSException."""
     import dns.message
     import dns.query
@@ -29,41 +32,47 @@ def _told(server: Host, name: str, kind: str) -> list[Any]:
 
 
 def resolve(contract: Contract, name: str) -> list[str]:
-    """IPv4 addresses of a name, as the stack's own nameservers tell it (the first that answers)."""
+    """IPv4 addresses of a name, as the public zone's nameservers tell it (the first that answers)."""
     import dns.exception
 
     faults: list[str] = []
-    for host in contract.hosts:
-        if Role.NAMESERVER not in host.roles:
-            continue
+    for server in authoritative.of(contract):
         try:
-            found = [str(record.address) for record in _told(host, name, "A")]
+            found = [str(record.address) for record in _told(server, name, "A")]
         except (OSError, dns.exception.DNSException) as reason:
-            faults.append(f"{host.name}: {type(reason).__name__}")
+            faults.append(f"{server.name}: {type(reason).__name__}")
             continue
         if found:
             return found
-        faults.append(f"{host.name}: no address")
+        faults.append(f"{server.name}: no address")
     raise TillError(
         f"{name} does not resolve ({'; '.join(faults) or 'no nameserver'})", f"till provision {contract.stack}"
     )
 
 
 def nameservers(contract: Contract, name: str) -> dict[str, dict[str, Any]]:
-    """By nameserver: the sorted addresses of a name and the serial of its zone, or a fault."""
+    """By nameserver of the public zone: the sorted addresses of a name and, of own ones, its zone's serial; or a fault.
+
+    A provider's serials are its own affair: they are not kept in step.
+    """
     import dns.exception
 
-    def one(host: Host) -> dict[str, Any]:
+    own = contract.dns_provider is None
+
+    def one(server: Nameserver) -> dict[str, Any]:
         try:
-            addresses = sorted(str(record.address) for kind in ("A", "AAAA") for record in _told(host, name, kind))
-            serials = [int(record.serial) for record in _told(host, contract.names.zone, "SOA")]
+            addresses = sorted(str(record.address) for kind in ("A", "AAAA") for record in _told(server, name, kind))
+            serials = [int(record.serial) for record in _told(server, contract.names.zone, "SOA")] if own else []
         except (OSError, dns.exception.DNSException) as reason:
             return {"fault": f"does not answer: {type(reason).__name__}"}
-        if not addresses or not serials:
-            return {"fault": f"has no {'address of ' + name if serials else 'zone ' + contract.names.zone}"}
-        return {"addresses": addresses, "serial": serials[0]}
+        if not addresses or (own and not serials):
+            return {"fault": f"has no {'zone ' + contract.names.zone if own and not serials else 'address of ' + name}"}
+        return {"addresses": addresses, **({"serial": serials[0]} if own else {})}
 
-    return at_once(one, [host for host in contract.hosts if Role.NAMESERVER in host.roles])
+    try:
+        return at_once(one, authoritative.of(contract))
+    except TillError as reason:
+        return {contract.names.zone: {"fault": f"is not found: {reason.message}"}}
 
 
 def internal_trust(contract: Contract) -> ssl.SSLContext:
@@ -183,8 +192,8 @@ def ssh(address: str, port: int, timeout_s: float) -> str:
     return "" if greeting == b"SSH-" else "what listens there is no SSH server"
 
 
-def at_once(ask: Callable[[Host], Answer], hosts: Iterable[Host]) -> dict[str, Answer]:
-    """One question to many hosts at the same time; answers by the host's name."""
+def at_once(ask: Callable[[Asked], Answer], hosts: Iterable[Asked]) -> dict[str, Answer]:
+    """One question to many at the same time; answers by the name of who was asked."""
     from concurrent.futures import ThreadPoolExecutor
 
     asked = list(hosts)

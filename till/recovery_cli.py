@@ -1,4 +1,4 @@
-"""The verbs that keep the data and prove it, and move it: backup, drill, restore, failover, failback."""
+"""The verbs that keep the data, bring it back and move it: backup, restore, failover, failback."""
 
 from __future__ import annotations
 
@@ -16,13 +16,11 @@ AnyRepository = Annotated[
     int, typer.Option("--repository", min=0, max=2, help="1: on the backup host, 2: elsewhere, 0: all there are")
 ]
 backup_app = typer.Typer(no_args_is_help=True, help="Backups of the database: make, list, read through.")
-drill_app = typer.Typer(no_args_is_help=True, help="Drills: recovery rehearsed and measured.")
 
 
 def add_to(app: typer.Typer) -> None:
     """Give the command these verbs."""
     app.add_typer(backup_app, name="backup")
-    app.add_typer(drill_app, name="drill")
     app.command()(restore)
     app.command()(failover)
     app.command()(failback)
@@ -73,23 +71,6 @@ def backup_config(stack: Stack, as_json: Json = False) -> None:
     from till import recovery_flow
 
     answer(stack, as_json, lambda progress: recovery_flow.backup_config(stack, progress), _show_config)
-
-
-@drill_app.command("restore")
-def drill_restore(stack: Stack, repository: Repository = 1, as_json: Json = False) -> None:
-    """Restore the newest backup beside the running database, compare row by row, measure, clean up."""
-    from till import recovery_flow
-
-    shown = ("rpo_s", "rto_s", "verified_tables", "verified_rows", "restore_bytes_per_s", "disk_bytes_per_s", "report")
-    answer(stack, as_json, lambda progress: recovery_flow.drill_restore(stack, repository, progress), line(*shown))
-
-
-@drill_app.command("list")
-def drill_list(stack: Stack, as_json: Json = False) -> None:
-    """The drills that were held, by hand or by timer."""
-    from till import recovery_flow
-
-    answer(stack, as_json, lambda _progress: recovery_flow.drill_list(stack), _show_drills)
 
 
 def restore(
@@ -170,15 +151,3 @@ def _show_backups(found: dict[str, Any]) -> None:
 def _show_config(found: dict[str, Any]) -> None:
     for host, one in found["config_backup"].items():
         typer.echo(f"{host}  snapshot {one['snapshot_id']}, {one['files']} files, {one['duration_s']} s")
-
-
-def _show_drills(found: dict[str, Any]) -> None:
-    console, table = Console(), Table(title="Restore drills", title_justify="left")
-    for column in ("held", "proven", "RPO s", "RTO s", "rows", "reason"):
-        table.add_column(column, overflow="fold")
-    for one in found["drills"]:
-        numbers = (str(one.get(key, "-")) for key in ("rpo_s", "rto_s", "verified_rows"))
-        table.add_row(_time(one["at"]), "yes" if one["ok"] else "no", *numbers, str(one.get("reason", "")))
-    console.print(table)
-    for path in found["reports"]:
-        console.print(path, soft_wrap=True, markup=False)

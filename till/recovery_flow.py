@@ -1,23 +1,26 @@
-"""Contents page of the verbs that keep the data and prove it."""
+"""Contents page of the verbs that keep the data, bring it back and move it."""
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-from till import backup, config_backup, failback, failover, forced, journal, redact, restore, stack, successor
+from till import (
+    backup,
+    config_backup,
+    failback,
+    failover,
+    forced,
+    public_names,
+    redact,
+    restore,
+    stack,
+    successor,
+)
 from till.change import change
-from till.drills import restore as restore_drill
-from till.errors import GateSaidNo
-from till.paths import journal_file
 from till.progress import Progress
 from till.thresholds import thresholds
-from till.workplace import Workplace, opened
-
-# Of a drill, what a journal entry keeps.
-DRILL_FACTS = (
-    "name", "drill", "repository", "rpo_s", "rto_s", "restore_bytes_per_s", "disk_bytes_per_s", "verified_tables",
-    "verified_rows", "backup", "reason",
-)  # fmt: skip
+from till.workplace import opened
 
 
 def backup_now(name: str, kind: str, repository: int, progress: Progress) -> dict[str, Any]:
@@ -50,41 +53,6 @@ def backup_config(name: str, progress: Progress) -> dict[str, Any]:
     return saved
 
 
-def drill_restore(name: str, repository: int, progress: Progress) -> dict[str, Any]:
-    """Restore the newest backup beside the running database, compare, measure, clean up, report."""
-    with opened(stack.contract(name)) as workplace:
-        try:
-            result = restore_drill.run(workplace, repository, progress)
-        except GateSaidNo:
-            _note_drills(name, workplace)
-            raise
-        _note_drills(name, workplace)
-    return result
-
-
-def drill_list(name: str) -> dict[str, Any]:
-    """Every drill that the stack's host remembers; those of its timers reach journal and reports by this."""
-    with opened(stack.contract(name)) as workplace:
-        _note_drills(name, workplace)
-        results = restore_drill.results(workplace)
-    return {"drills": results, "reports": [str(path) for path in restore_drill.reports(name)]}
-
-
-def _note_drills(name: str, workplace: Workplace) -> None:
-    """One journal entry and one report for each drill that has none yet."""
-    path = journal_file(name)
-    noted = {entry.get("name") for entry in journal.read(path) if entry["verb"] == "drill restore"}
-    for result in restore_drill.results(workplace):
-        if result["name"] in noted:
-            continue
-        try:
-            judged = restore_drill.judged(name, result)
-        except GateSaidNo as reason:
-            judged = reason.facts
-        facts = {key: judged[key] for key in DRILL_FACTS if key in judged}
-        journal.append(path, "drill restore", bool(judged["ok"]), {**facts, "held_at": judged["at"]})
-
-
 def restore_database(
     name: str, to: str, repository: int, host: str, confirmation: str, progress: Progress
 ) -> dict[str, Any]:
@@ -104,8 +72,8 @@ def restore_database(
 def move_leader(name: str, verb: str, site: str, confirmation: str, force: bool, progress: Progress) -> dict[str, Any]:
     """A move of the database's leader and the names: "failover" to a site, "failback" to the preferred one.
 
-    With `force` away from a host that is gone. Returns from_site, to_site, changed, and where something moved what
-    failover.run or forced.run measured.
+    With `force` away from a host that is gone. Where the site leads already, names at a provider may still have to
+    follow. Returns from_site, to_site, changed, and where something moved what failover.run or forced.run measured.
     """
     contract = stack.contract(name)
     wanted = site or successor.preferred(contract)
@@ -114,20 +82,25 @@ def move_leader(name: str, verb: str, site: str, confirmation: str, force: bool,
         successor.refuse_unknown_site(contract, wanted)
         gone = force and not successor.leads_well(seen)
         host = None if gone else successor.target(contract, seen, wanted, thresholds()["failover"]["lag_max_mb"])
-        if host is None and not gone:
+        leads = host is None and not gone
+        if leads and not public_names.planned(contract, wanted):
             progress.say(f"{seen.leader} at site {wanted} leads already: nothing is changed")
             failback.decided(workplace, wanted, progress)
             return {"from_site": wanted, "to_site": wanted, "changed": False}
-        if force and not gone:
+        if force and not gone and not leads:
             forced.refuse_living(contract, seen, wanted)
-        successor.refuse_unconfirmed(contract, seen.leader, verb, wanted, confirmation, force)
+        if not leads:
+            successor.refuse_unconfirmed(contract, seen.leader, verb, wanted, confirmation, force)
         left = successor.site_of(contract, seen.leader) if seen.leader else ""
         moved = {"from_site": left, "to_site": wanted, "changed": True}
         with change(name, verb, progress, redact.of(contract)) as facts:
             facts |= {**moved, "old_leader": seen.leader, "forced": force}
             # Before the move, so that nothing goes back by itself in the middle of it, nor in answer to it.
             failback.hold(workplace, wanted, progress)
-            if host is None:
+            if leads:
+                leader = next(one for one in contract.hosts if one.name == seen.leader)
+                result = failover.led(contract, leader, time.monotonic(), progress, {})
+            elif host is None:
                 result = forced.run(workplace, seen, wanted, progress)
             else:
                 result = failover.run(workplace, seen.leader, host, progress)

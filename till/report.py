@@ -75,9 +75,9 @@ def stack(console: Console, found: dict[str, Any]) -> None:
         leads = f"; leads since {since(found['database'])}" if told["leads"] else ""
         console.print(f"  site {site}: health {health}{leads}", markup=False, soft_wrap=True)
     for server, told in found["dns"]["nameservers"].items():
-        answer = (
-            told.get("fault") or f"{', '.join(told['addresses'])} (serial {told['serial']}, order since {since(told)})"
-        )
+        # At a provider they have neither.
+        kept = f" (serial {told['serial']}, order since {since(told)})" if "serial" in told else ""
+        answer = told.get("fault") or f"{', '.join(told['addresses'])}{kept}"
         console.print(f"  {server:<6} {found['dns']['name']}: {answer}", markup=False)
     if not found["dns"]["agree"]:
         console.print("  the nameservers do not agree", style="yellow")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-from till import copies, probe
+from till import copies, probe, public_zone
 from till.errors import TillError
 from till.thresholds import host_policy, thresholds
 from till.workplace import Workplace
@@ -131,10 +131,10 @@ def of(workplace: Workplace) -> dict[str, Any]:
         faults.append(f"no database leads: {data.get('fault', 'none of the members')}")
     else:
         faults += copies.behind(contract, data["members"])
-        data["since"] = copies.leads_since(workplace, data["leader"])
     told = names(contract, unreached)
     faults += unheard(told)
-    for server, since in ordered_since(workplace, unreached).items():
+    faults += public_zone.astray(contract, data["leader"], told["nameservers"])
+    for server, since in [] if contract.dns_provider else ordered_since(workplace, unreached).items():
         told["nameservers"][server]["since"] = since
     health = probe.served_statuses(reached, trust, host_policy()["policy_health_path"]) if trust else {}
     found = certificates(reached, trust)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pulumi
 
-from infra import contract
+from infra import contract, credentials
 from infra.components import channels
 from infra.components.hosts import ExistingHosts, ExistingHostsArgs, HostFacts, LabHosts, LabHostsArgs
 from infra.components.internal_ca import InternalCa, InternalCaArgs
@@ -136,6 +136,7 @@ def compose(
             api=settings.api_name,
             dnssec=settings.dnssec,
         ),
+        dns_provider=_dns_provider(settings),
         paypal=contract.PayPal(
             mode=settings.paypal_mode,
             api_url=PAYPAL_API.get(settings.paypal_mode, f"https://{paypal_name}:{SIMULATOR_PORT}"),
@@ -163,6 +164,13 @@ def compose(
         },
         secrets=channels.each_of_its_own(known["secrets"], OUTSIDE if outside else ""),
     )
+
+
+def _dns_provider(settings: Settings) -> contract.DnsProvider | None:
+    if settings.dns_provider is None:
+        return None
+    given = credentials.credentials_of(settings.dns_provider_credentials.get_secret_value())
+    return contract.DnsProvider.model_validate({**settings.dns_provider.model_dump(), "credentials": given})
 
 
 def urls(settings: Settings, https_port: str) -> dict[str, str]:

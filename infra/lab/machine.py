@@ -74,7 +74,7 @@ def run_arguments(machine: Machine, cgroup_version: int) -> list[str]:
         *("--network", machine.network, "--ip", machine.address, *publish),
         *("--memory", f"{machine.memory_mb}m", "--memory-swap", f"{machine.memory_mb}m", "--shm-size", f"{SHM_MB}m"),
         *("--restart", "unless-stopped", "--stop-signal", "SIGRTMIN+3"),
-        *("--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN", "--cap-add", "SYS_PTRACE"),
+        *("--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN", "--cap-add", "SYS_PTRACE", "--cap-add", "SYS_BOOT"),
         *("--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"),
         *(*cgroups, "--tmpfs", "/run", "--tmpfs", "/tmp"),  # noqa: S108 - paths inside the container
         # Without shared mounts systemd's LoadCredential= silently gives an empty folder.

@@ -11,7 +11,7 @@ from typing import Any
 
 from infra.contract import Contract, Role
 from tests.fleet.conftest import STACK, inside, till
-from till import restore
+from till import restore, status
 from till.paths import CHECKOUT, VENV_BIN
 from till.workplace import opened
 
@@ -54,17 +54,26 @@ def leader(lab: Contract) -> str:
     return leads(lab)
 
 
-def home() -> None:
+def well_again(lab: Contract, deadline_s: float = 240) -> None:
+    """Wait until `till status` would find nothing wrong."""
+    deadline = time.monotonic() + deadline_s
+    with opened(lab) as workplace:
+        while not (told := status.of(workplace))["ok"]:
+            assert time.monotonic() < deadline, f"the fleet is not well: {told['faults']}"
+            time.sleep(1)
+
+
+def home(lab: Contract) -> None:
     """Have the fleet well, and led by its first site."""
-    until("the fleet is not well", lambda: till("status", STACK)[0] == 0, 240)
+    well_again(lab)
     until("the first site does not lead", lambda: till("failback", STACK)[0] == 0, 240)
 
 
 def well_led(lab: Contract) -> str:
     """Have the fleet well, and led from a site with an edge; returns the leading host."""
-    until("the fleet is not well", lambda: till("status", STACK)[0] == 0, 240)
+    well_again(lab)
     if leads(lab) not in [host.name for host in lab.hosts if Role.EDGE in host.roles]:
-        home()
+        home(lab)
     return leader(lab)
 
 

@@ -21,6 +21,7 @@ from tests.fleet.database import (
     leads,
     segments,
     until,
+    well_again,
     write_wal,
 )
 from tests.fleet.faults import destroyed, fault, paused
@@ -267,4 +268,4 @@ def test_after_a_takeover_the_archive_has_no_gap(lab: Contract) -> None:
         until("the gap is not filled", lambda: faults() == [] and archived(lab), 180)
         told = json.loads(inside(after, "cat /var/lib/till/wal-archive.json"))
         assert told["handed"] and not told["lost"], told
-    until("the old leader does not follow", lambda: till("status", STACK)[0] == 0, 180)
+    well_again(lab, 180)

@@ -12,9 +12,9 @@ import pytest
 
 from infra.contract import Contract, Role
 from tests import signatures
-from tests.fleet.answers import RESOLVER, Answers
+from tests.fleet.answers import Answers
 from tests.fleet.conftest import STACK, inside, till
-from tests.fleet.database import until
+from tests.fleet.database import until, well_again
 from tests.fleet.faults import paused
 from tests.policy import POLICY
 from till import probe
@@ -45,7 +45,7 @@ def answers(lab: Contract) -> Iterator[Answers]:
 
 
 def settle(told: Answers) -> None:
-    until("the fleet is not well", lambda: till("status", STACK)[0] == 0, 240)
+    well_again(told.lab)
     edges = {host.site: host.name for host in told.lab.hosts if Role.EDGE in host.roles}
     if leader() not in edges.values():
         move_leader(next(iter(edges.values())))
@@ -120,7 +120,7 @@ def test_a_site_that_is_gone_is_left_before_anybody_leads_and_stays_second(lab: 
         assert (told["agree"], told["sites"]) == (True, [site_of(lab, other)])
         time.sleep(5)
     healed_at = time.time()
-    until("the fleet is not well again", lambda: till("status", STACK)[0] == 0, 240)
+    well_again(lab)
     time.sleep(HOLD_DOWN_S + 5)
     print(f"{first} paused: {other} answered after {left} s, {new} led after {promoted_s:.1f} s; no way back by itself")
     assert max(left.values()) <= SWITCHES_WITHIN_S
@@ -163,16 +163,6 @@ def test_with_no_edge_at_all_there_is_still_the_preferred_sites_answer(lab: Cont
     print(f"both edges stopped: answered {sorted(told)}, at last {sorted(last)}")
     assert told <= {site_of(lab, first), site_of(lab, other)}
     assert last == {site_of(lab, first)}
-
-
-def test_without_ops_nothing_changes(lab: Contract, answers: Answers) -> None:
-    first, _ = pair(lab)
-    with paused("ops") as paused_at:
-        time.sleep(SLACK_S + POLICY["nameserver_record_ttl_s"])
-        told = answers.sites(paused_at + 1)
-        resolved = answers.sites(paused_at, RESOLVER)
-    assert resolved == {site_of(lab, first)}
-    assert told == {site_of(lab, first), "silence"}
 
 
 def test_a_nameserver_that_starts_while_a_site_is_dead_names_the_living_one(lab: Contract, answers: Answers) -> None:

@@ -12,7 +12,7 @@ import pytest
 from infra.contract import Contract, Role
 from tests.fleet.answers import RESOLVER, Answers
 from tests.fleet.conftest import STACK, inside, till
-from tests.fleet.database import home, leader, leads, until
+from tests.fleet.database import home, leader, leads, well_again
 from tests.fleet.faults import fault
 from tests.fleet.load import Load
 from tests.fleet.reconcile import reconciled
@@ -34,9 +34,9 @@ SWITCHOVER = "/usr/local/lib/till/switchover"
 @pytest.fixture
 def settled(lab: Contract) -> Iterator[None]:
     """A fleet that is well and led by its first site, before the test and again after it."""
-    home()
+    home(lab)
     yield
-    home()
+    home(lab)
 
 
 def moved(lab: Contract, *verb: str) -> tuple[dict[str, Any], Load, float]:
@@ -73,7 +73,7 @@ def test_a_planned_move_and_the_way_back_fail_no_payment(lab: Contract) -> None:
         entry = journal.read(journal_file(STACK))[-1]
         assert (entry["verb"], entry["ok"], entry["to_site"]) == (verb[0], True, site)
         assert entry["promoted_s"] == told["promoted_s"]
-        until("the fleet is not well", lambda: till("status", STACK)[0] == 0, 120)
+        well_again(lab, 120)
 
 
 @pytest.mark.usefixtures("settled")
@@ -86,7 +86,7 @@ def test_ten_moves_in_a_row_each_leave_a_healthy_cluster(lab: Contract) -> None:
         assert code == 0, (number, told, messages[-3000:])
         assert site_of_leader(lab) == (first if number % 2 else other)
         pauses.append(told["write_pause_s"])
-        until(f"the fleet is not well after move {number + 1}", lambda: till("status", STACK)[0] == 0, 60)
+        well_again(lab, 60)
     print(f"write pauses of {MOVES} moves in a row (s): {pauses}")
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from infra.contract import Contract, Role
 from tests.fleet.answers import RESOLVER, Answers
-from tests.fleet.conftest import STACK, inside, till
-from tests.fleet.database import home, leader, leads, until, well_led
+from tests.fleet.conftest import inside
+from tests.fleet.database import home, leader, leads, until, well_again, well_led
 from tests.fleet.faults import cut, destroyed, fault, paused, slowed
 from tests.fleet.load import Load
 from tests.fleet.reconcile import reconciled
@@ -33,14 +33,14 @@ ETCD_PORTS = "2379, 2380"
 @pytest.fixture(scope="module", autouse=True)
 def first_site_leads_at_the_end(lab: Contract) -> Iterator[None]:
     yield
-    home()
+    home(lab)
 
 
 @pytest.fixture
 def before(lab: Contract) -> Iterator[str]:
     """The leading host of a fleet that is well; it is so again after the test."""
     yield well_led(lab)
-    until("the fleet is not well", lambda: till("status", STACK)[0] == 0, 240)
+    well_again(lab)
 
 
 def address(lab: Contract, name: str) -> str:
@@ -78,7 +78,7 @@ def test_a_dead_leaders_key_goes_before_its_lease(lab: Contract, before: str) ->
             followed = answers.switched(site, at, 30, before)
             time.sleep(15)
             load.stop()
-    until("the fleet is not well", lambda: till("status", STACK)[0] == 0, 240)
+    well_again(lab)
     print(f"payments acknowledged {len(load.acknowledged)}, failed {load.failed}; longest time without one "
           f"{load.longest_gap_s(at)} s; names followed {followed}, the resolver after {followed[RESOLVER]} s; "
           f"{said(lab, at)}; failures {load.failures}")  # fmt: skip
@@ -99,7 +99,7 @@ def test_without_it_the_lease_ends_by_itself(lab: Contract, before: str) -> None
             elected_s = time.time() - at
             time.sleep(10)
             load.stop()
-    until("the fleet is not well", lambda: till("status", STACK)[0] == 0, 240)
+    well_again(lab)
     print(
         f"without release: elected after {elected_s:.1f} s, longest time without a payment {load.longest_gap_s(at)} s"
     )
@@ -115,7 +115,7 @@ def test_two_sides_of_a_partition_never_both_acknowledge(lab: Contract, before: 
         with cut(before, *[address(lab, name) for name in others]) as at:
             after = successor(lab, before)
             time.sleep(max(0.0, at + FAULT_S - time.time()))
-    until("the fleet is not well", lambda: till("status", STACK)[0] == 0, 240)
+    well_again(lab)
     told = {host: len(writes.after(host, at + 1)) for host in writes.hosts}
     print(f"acknowledged after the cut: {told}; {said(lab, at)}")
     assert len(released(lab, at)) == 1, said(lab, at)
@@ -134,7 +134,7 @@ def test_a_frozen_leader_that_thaws_forks_nothing(lab: Contract, before: str) ->
         thawed_at = time.time()
         time.sleep(10)
         load.stop()
-    until("the fleet is not well", lambda: till("status", STACK)[0] == 0, 240)
+    well_again(lab)
     print(f"acknowledged by {before} after the thaw: {writes.after(before, thawed_at)}; {said(lab, at)}")
     assert len(released(lab, at)) == 1, said(lab, at)
     assert writes.after(after, at) != []
@@ -153,7 +153,7 @@ def test_a_leader_that_loses_sight_of_its_copy_only_goes_on_leading(lab: Contrac
             resumed = writes_now(before)
     assert resumed
     assert released(lab, at) == [], said(lab, at)
-    until("the fleet is not well", lambda: till("status", STACK)[0] == 0, 240)
+    well_again(lab)
     assert writes.missing(leader(lab)) == set()
     assert writes.after(copy, 0) == []
     writes.drop(leader(lab))
@@ -166,7 +166,7 @@ def test_a_leader_that_loses_the_store_only_steps_down_by_its_lease(lab: Contrac
         with cut(before, *stores, ports=ETCD_PORTS) as at:
             after = successor(lab, before)
             time.sleep(max(0.0, at + FAULT_S - time.time()))
-    until("the fleet is not well", lambda: till("status", STACK)[0] == 0, 240)
+    well_again(lab)
     assert released(lab, at) == [], said(lab, at)
     assert writes.after(after, at) != []
     assert writes.missing(leader(lab)) == set()
@@ -180,7 +180,7 @@ def test_a_slow_leader_loses_and_forks_nothing_whoever_leads_then(lab: Contract,
         with slowed(before, cores) as at:
             time.sleep(FAULT_S)
         load.stop()
-    until("the fleet is not well", lambda: till("status", STACK)[0] == 0, 240)
+    well_again(lab)
     print(f"{before} with {cores} cores: {leads(lab)} leads, {len(load.acknowledged)} payments, {load.failed} failed; "
           f"{said(lab, at)}")  # fmt: skip
     assert writes.missing(leader(lab)) == set()

@@ -10,7 +10,7 @@ import pytest
 from infra.contract import Contract, Role
 from tests.fleet.answers import RESOLVER, Answers
 from tests.fleet.conftest import STACK, inside, till
-from tests.fleet.database import PSQL, home, leader, leads, store_leads_on, until, well_led, write_wal
+from tests.fleet.database import PSQL, home, leader, leads, store_leads_on, until, well_again, well_led, write_wal
 from tests.fleet.faults import cut, destroyed, fault, paused
 from tests.fleet.load import Load
 from tests.fleet.reconcile import reconciled
@@ -21,6 +21,8 @@ pytestmark = [pytest.mark.fleet, pytest.mark.timeout(900)]
 ELECTED_WITHIN_S = 90
 LOAD_S = 10
 STORE_RETURNS_WITHIN_S = 90
+# A hold-down, a TTL, and what a busy machine adds.
+NAMES_WITHIN_S = POLICY["nameserver_hold_down_s"] + 20
 DATA = "/var/lib/postgresql/15/till"
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 SKEW_S = 600
@@ -29,14 +31,14 @@ SKEW_S = 600
 @pytest.fixture(scope="module", autouse=True)
 def first_site_leads_at_the_end(lab: Contract) -> Iterator[None]:
     yield
-    home()
+    home(lab)
 
 
 @pytest.fixture
 def before(lab: Contract) -> Iterator[str]:
     """The leading host of a fleet that is well; it is so again after the test."""
     yield well_led(lab)
-    until("the fleet is not well", lambda: till("status", STACK)[0] == 0, 240)
+    well_again(lab)
 
 
 def address(lab: Contract, name: str) -> str:
@@ -57,10 +59,6 @@ def elected(lab: Contract, *gone: str) -> str:
     return leads(lab)
 
 
-def well_again() -> None:
-    until("the fleet is not well", lambda: till("status", STACK)[0] == 0, 240)
-
-
 def test_both_sites_down_leave_no_majority_and_nothing_is_acknowledged_or_lost(lab: Contract, before: str) -> None:
     sites = [before, other_site(lab, before)]
     with Writes(before, *sites, "ops") as writes:
@@ -74,7 +72,7 @@ def test_both_sites_down_leave_no_majority_and_nothing_is_acknowledged_or_lost(l
             code, told, _ = till("status", STACK)
             assert code == 1
             assert any("no database leads" in one for one in told["faults"]), told["faults"]
-    well_again()
+    well_again(lab)
     assert writes.after("ops", 0) == []
     assert all(when < at for _, when in writes.acknowledged.values())
     assert writes.missing(leader(lab)) == set()
@@ -82,14 +80,20 @@ def test_both_sites_down_leave_no_majority_and_nothing_is_acknowledged_or_lost(l
 
 
 def test_without_ops_customers_notice_nothing(lab: Contract, before: str) -> None:
-    with Load(lab) as load, paused("ops") as at:
+    with Answers(lab) as settled:
+        settled.switched(site_of(lab, before), time.time(), NAMES_WITHIN_S)
+    with Answers(lab) as answers, Load(lab) as load, paused("ops") as at:
         time.sleep(POLICY["postgres_ttl_s"] + LOAD_S)
         load.stop()
+        resolved = answers.sites(at, RESOLVER)
+        answered = answers.sites(at + 1)
         still = inside(before, f"{PSQL} 'SELECT pg_is_in_recovery()'").strip()
     print(f"without ops: {len(load.acknowledged)} payments, {load.failed} failed, longest time without one "
           f"{load.longest_gap_s(at)} s; failures {load.failures}")  # fmt: skip
     assert still == "f"
     assert load.failures == []
+    assert resolved == {site_of(lab, before)}
+    assert answered == {site_of(lab, before), "silence"}
     reconciled(lab, load)
     # Meanwhile another member led etcd.
     until("ops does not lead the consensus store again", lambda: store_leads_on("ops"), STORE_RETURNS_WITHIN_S)
@@ -118,7 +122,7 @@ def test_a_stale_copy_is_not_promoted(lab: Contract, before: str) -> None:
             after = elected(lab, before)
             time.sleep(LOAD_S)
     assert after == "ops"
-    well_again()
+    well_again(lab)
     assert writes.after("ops", 0) != []
     assert writes.missing(leader(lab)) == set()
     writes.drop(leader(lab))
@@ -137,7 +141,7 @@ def test_a_full_disk_on_the_copy_stops_no_payment(lab: Contract, before: str) ->
     )
     heal = f"systemctl stop patroni; umount {DATA}; umount /mnt/small; systemctl start patroni"
     with fault(copy, small, heal):
-        well_again()
+        well_again(lab)
         with Load(lab) as load:
             time.sleep(LOAD_S / 2)
             inside(copy, f"dd if=/dev/zero of={DATA}/filler bs=1M 2>/dev/null; true")
@@ -152,7 +156,7 @@ def test_a_full_disk_on_the_copy_stops_no_payment(lab: Contract, before: str) ->
         assert max(load.acknowledged.values()) > filled_at + LOAD_S
         reconciled(lab, load)
         inside(copy, f"rm -f {DATA}/filler")
-        well_again()
+        well_again(lab)
 
 
 def told_of(copy: str) -> bool:
@@ -169,7 +173,7 @@ def test_a_clock_that_is_ten_minutes_off_changes_nothing(lab: Contract, before: 
         "; systemctl daemon-reload; systemctl restart patroni"
     )
     with fault(copy, ahead, f"rm -r $(dirname {drop_in}); systemctl daemon-reload; systemctl restart patroni"):
-        well_again()
+        well_again(lab)
         off = float(inside(copy, f"{PSQL} 'SELECT extract(epoch FROM clock_timestamp())'")) - time.time()
         assert abs(off - SKEW_S) < 30
         with Load(lab) as load:
@@ -180,7 +184,7 @@ def test_a_clock_that_is_ten_minutes_off_changes_nothing(lab: Contract, before: 
                 load.stop()
         assert after == copy
         assert max(load.acknowledged.values()) > at
-        well_again()
+        well_again(lab)
         reconciled(lab, load)
         # The host whose clock is right leads again, before the other one's Patroni is started anew.
         assert till("failover", STACK, "--to", site_of(lab, before))[0] == 0
@@ -196,7 +200,7 @@ def test_a_repository_that_is_away_slows_no_promotion(lab: Contract, before: str
             elected_s = time.time() - at
             time.sleep(LOAD_S)
             load.stop()
-    well_again()
+    well_again(lab)
     print(f"{after} led {elected_s:.1f} s after leader and repository went away")
     assert elected_s < POLICY["postgres_ttl_s"]
     assert max(load.acknowledged.values()) > at

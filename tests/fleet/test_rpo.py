@@ -9,7 +9,7 @@ import pytest
 
 from infra.contract import Contract
 from tests.fleet.conftest import STACK, inside, till
-from tests.fleet.database import until
+from tests.fleet.database import until, well_again
 from tests.fleet.faults import destroyed
 from tests.fleet.load import Load
 
@@ -52,7 +52,7 @@ def test_both_database_sites_destroyed_lose_seconds_at_most(lab: Contract) -> No
             # What was on its way when the hosts died gets its few seconds.
             time.sleep(5)
             told = json.loads(inside("ops", f"python3 -c '{FROM_REPOSITORY}'").splitlines()[-1])
-    until("the fleet is not well again", lambda: till("status", STACK)[0] == 0, 240)
+    well_again(lab)
     ages = {one: killed_at - at for one, at in load.acknowledged.items()}
     lost = {name: max((ages[one] for one in ages if one not in kept), default=0.0) for name, kept in
             (("third copy", third_copy), ("repository", set(told["orders"])))}  # fmt: skip

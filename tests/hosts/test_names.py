@@ -86,7 +86,8 @@ def test_absence_is_remembered_no_longer_than_an_address(host: Host, contract: C
 
 
 def test_every_nameserver_answers_alike(host: Host, contract: Contract) -> None:
-    told = probe.nameservers(contract, contract.names.shop)
+    # Also where a provider keeps the public zone, these stand ready and answer certificate orders.
+    told = probe.nameservers(contract.model_copy(update={"dns_provider": None}), contract.names.shop)
     assert {json.dumps(one) for one in told.values()} == {json.dumps(told[host.name])}
     assert "addresses" in told[host.name]
 

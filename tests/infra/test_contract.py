@@ -17,8 +17,8 @@ from .conftest import HOST_KEY, as_config, filled_in
 CANARY = "canary-7d1f"
 
 
-def contract_of(stack: str) -> Contract:
-    settings = read(stack, as_config(filled_in(stack)), SECRET_KEYS)
+def contract_of(stack: str, **changed: Any) -> Contract:
+    settings = read(stack, as_config(filled_in(stack) | changed), SECRET_KEYS)
     output: Any = None  # addresses and keys come from `known`
     facts = {
         host.name: HostFacts(host.name, host.site, host.roles, host.user, host.port, output, output)
@@ -49,6 +49,18 @@ def test_secrets_show_in_no_other_form() -> None:
     contract = contract_of("lab")
     for text in (repr(contract), str(contract), json.dumps(contract.public()), str(contract.model_dump())):
         assert CANARY not in text
+
+
+def test_a_providers_credentials_are_secrets_of_the_contract_alone() -> None:
+    place = {"provider": "ddns", "options": {"ddns_server": "192.0.2.53"}, "nameservers": ["ns.provider.example"]}
+    contract = contract_of("staging", dnsProvider=place, dnsProviderCredentials=f'{{"auth_token": "{CANARY}-dns"}}')
+    again = parse(contract.to_json()).dns_provider
+    assert again is not None
+    assert again.credentials["auth_token"].get_secret_value() == f"{CANARY}-dns"
+    assert (again.options, again.nameservers) == (place["options"], ("ns.provider.example",))
+    for text in (repr(contract), json.dumps(contract.public()), str(contract.model_dump())):
+        assert CANARY not in text
+    assert contract_of("staging").dns_provider is None
 
 
 def test_outside_is_not_one_of_the_hosts() -> None:

@@ -15,6 +15,8 @@ from .conftest import as_config, filled_in, stack_file
 Break = Callable[[dict[str, Any]], Any]
 STACKS = ("lab", "staging", "production")
 OFFSITE = {"endpoint": "s3.example", "bucket": "shop-backups", "region": "example-1"}
+PROVIDER = {"provider": "ddns", "options": {"ddns_server": "192.0.2.53"}}
+TOKEN = '{"auth_token": "hmac-sha256:till:a2V5"}'
 NO_ETCD = ["edge", "app", "database", "nameserver", "backup_repository"]
 
 
@@ -84,6 +86,24 @@ def test_channels_stay_encrypted_and_unsaid(production: dict[str, Any]) -> None:
         assert "canary" not in message
 
 
+def test_a_providers_credentials_stay_encrypted_and_unsaid(production: dict[str, Any]) -> None:
+    given = {"dnsProvider": PROVIDER, "dnsProviderCredentials": '{"auth_token": "canary-token"}'}
+    settings = read("production", as_config(production | given), SECRET_KEYS)
+    assert settings.dns_provider is not None and settings.dns_provider.options == PROVIDER["options"]
+    assert "canary" not in repr(settings)
+    message = check("production", production | given, encrypted=("paypalClientSecret",))
+    assert "till:dnsProviderCredentials = [REDACTED]: stands unencrypted" in message
+    assert "pulumi config set --secret till:dnsProviderCredentials -s production" in message
+    assert "canary" not in message
+
+
+@pytest.mark.parametrize("text", ["canary", '{"auth_token": 1}', "[]", "{}", '{"auth_token": ""}', '{"canary": "x"}'])
+def test_credentials_of_another_shape_are_refused_and_not_shown(staging: dict[str, Any], text: str) -> None:
+    message = check("staging", staging | {"dnsProvider": PROVIDER, "dnsProviderCredentials": text})
+    assert "till:dnsProviderCredentials = [REDACTED]: " in message
+    assert "canary" not in message
+
+
 def host(settings: dict[str, Any], position: int = 0, **changes: Any) -> dict[str, Any]:
     changed: dict[str, Any] = settings["hosts"][position]
     changed.update(changes)
@@ -139,6 +159,58 @@ def host(settings: dict[str, Any], position: int = 0, **changes: Any) -> dict[st
             "still the placeholder",
         ),
         (lambda s: s.update(backupOffsiteSecretKey="canary"), "backupOffsiteSecretKey", "names no bucket"),
+        (lambda s: s.update(dnsProvider=PROVIDER), "dnsProviderCredentials", "names a provider"),
+        (lambda s: s.update(dnsProviderCredentials=TOKEN), "dnsProviderCredentials", "names no provider"),
+        (
+            lambda s: s.update(dnsProvider=PROVIDER, dnsProviderCredentials="replace-me"),
+            "dnsProviderCredentials",
+            "still the placeholder",
+        ),
+        (
+            lambda s: s.update(dnsProvider=PROVIDER | {"provider": "cloudflair"}, dnsProviderCredentials=TOKEN),
+            "dnsProvider.provider",
+            "did you mean cloudflare?",
+        ),
+        (
+            lambda s: s.update(dnsProvider=PROVIDER | {"provider": "auto"}, dnsProviderCredentials=TOKEN),
+            "dnsProvider.provider",
+            "no provider of dns-lexicon",
+        ),
+        (
+            lambda s: s.update(dnsProvider=PROVIDER | {"provider": "route53"}, dnsProviderCredentials=TOKEN),
+            "dnsProvider.provider",
+            "dns-lexicon[route53]",
+        ),
+        (
+            lambda s: s.update(dnsProvider=PROVIDER | {"options": {"ddns_servr": "x"}}, dnsProviderCredentials=TOKEN),
+            "dnsProvider.options = 'ddns_servr'",
+            "it knows auth_token, ddns_server",
+        ),
+        (
+            lambda s: s.update(dnsProvider=PROVIDER | {"options": {"auth_token": "x"}}, dnsProviderCredentials=TOKEN),
+            "dnsProvider.options",
+            "belongs to till:dnsProviderCredentials",
+        ),
+        (
+            lambda s: s.update(dnsProvider=PROVIDER | {"nameservers": ["https://ns"]}, dnsProviderCredentials=TOKEN),
+            "dnsProvider.nameservers[0]",
+            "neither a domain name nor an IP address",
+        ),
+        (
+            lambda s: s.update(dnsProvider=PROVIDER | {"token": "x"}, dnsProviderCredentials=TOKEN),
+            "dnsProvider.token",
+            "no such setting of the DNS provider",
+        ),
+        (
+            lambda s: s.update(dnsProvider=PROVIDER, dnsProviderCredentials=TOKEN, dnssec="true"),
+            "dnssec",
+            "the provider's to sign",
+        ),
+        (
+            lambda s: (s.update(dnsProvider=PROVIDER, dnsProviderCredentials=TOKEN), host(s, address="2001:db8::1")),
+            "hosts[0].address",
+            "A records",
+        ),
         (lambda s: s.update(paypalMode="live"), "paypalMode", "must never take real payments"),
         (lambda s: s.update(paypalMode="simulator"), "outside", "needs the host that runs the simulator"),
         (lambda s: s.update(paypalWebhookId=""), "paypalWebhookId", "empty"),

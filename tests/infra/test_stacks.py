@@ -92,13 +92,18 @@ def test_a_lab_from_nothing_to_nothing(project: Project, lab_leftovers: str) -> 
 
 
 def test_hosts_that_exist(project: Project) -> None:
-    project.settings("staging", filled_in("staging"))
+    provider = {"provider": "ddns", "options": {"ddns_server": "192.0.2.53"}, "nameservers": ["192.0.2.53"]}
+    project.settings("staging", filled_in("staging") | {"dnsProvider": provider})
     project.run("config", "set", "--secret", "till:paypalClientSecret", "canary-paypal", "-s", "staging")
+    token = '{"auth_token": "hmac-sha256:till:canary-dns"}'
+    project.run("config", "set", "--secret", "till:dnsProviderCredentials", token, "-s", "staging")
     project.run("preview")
     project.run("up", "--yes", "--skip-preview")
     contract = json.loads(project.run("stack", "output", "contract", "--show-secrets"))
     assert contract["secrets"]["paypal_client_secret"] == "canary-paypal"
-    assert not [file for file in project.state.rglob("*") if file.is_file() and b"canary-paypal" in file.read_bytes()]
+    assert contract["dns_provider"] == {**provider, "credentials": {"auth_token": "hmac-sha256:till:canary-dns"}}
+    kept = [file.read_bytes() for file in project.state.rglob("*") if file.is_file()]
+    assert not [one for one in kept if b"canary-paypal" in one or b"canary-dns" in one]
     project.run("up", "--yes", "--skip-preview", "--expect-no-changes")
     project.run("refresh", "--yes", "--skip-preview", "--expect-no-changes")
     project.run("destroy", "--yes", "--skip-preview")

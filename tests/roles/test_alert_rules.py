@@ -79,6 +79,7 @@ VALUES = [
     ('till_wal_archive_queue_ratio{host="alpha"}', "WalArchiveQueueFilling", QUEUE, QUEUE - 0.01),
     ('till_wal_archive_gap{host="alpha"}', "WalArchiveGap", 1, 0),
     ('till_drill_last_ok{drill="restore"}', "DrillFailed", 0, 1),
+    ('till_drill_last_ok{drill="failover"}', "DrillFailed", 0, 1),
     ('till_clock_offset_seconds{host="ops"}', "ClockOff", -(OFFSET_S + 1), -OFFSET_S),
     ('up{job="node",host="bravo"}', "HostDown", 0, 1),
     ('till_config_backup_last_ok{host="alpha"}', "ConfigBackupFailed", 0, 1),

@@ -35,7 +35,9 @@ POLICY = {
 S = till_wal.Segment
 
 
-@pytest.mark.parametrize("role", ["pgbackrest", "backup_repository", "drills", "restore", "postgres"])
+@pytest.mark.parametrize(
+    "role", ["pgbackrest", "backup_repository", "drills", "restore", "postgres", "faults", "failover_drill"]
+)
 def test_spec_equals_defaults(role: str) -> None:
     yaml = YAML(typ="safe")
     defaults = yaml.load(ROLES / role / "defaults" / "main.yml")

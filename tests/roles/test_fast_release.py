@@ -90,9 +90,8 @@ def test_a_person_stands_for_the_second_witness_and_the_time(program: ModuleType
 
 
 def test_a_cluster_is_read_from_patronis_keys(program: ModuleType, well: Any) -> None:
-    def key(value: Any, created: int = 1, changed: int = 1, lease: int = 0) -> dict[str, Any]:
-        text = value if isinstance(value, str) else json.dumps(value)
-        return {"value": text, "created": created, "changed": changed, "lease": lease}
+    def key(value: Any, created: int = 1, changed: int = 1, lease: int = 0) -> Any:
+        return program.Key(value if isinstance(value, str) else json.dumps(value), created, changed, lease)
 
     keys = {
         "leader": key("alpha", created=7, lease=1),

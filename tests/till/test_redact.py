@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from till import redact
+from till import inventory, redact
 
 from .conftest import CANARY, contract_of, host
 
@@ -30,6 +30,13 @@ def test_lines_of_a_private_key() -> None:
 def test_an_ssh_key_of_the_contract_is_known() -> None:
     redactor = redact.of(contract_of(host("alpha"), ssh_private_key=KEY))
     assert "BBBB" not in redactor.scrub(KEY)
+
+
+def test_a_dns_providers_credentials_are_known_and_reach_no_host() -> None:
+    kept = {"provider": "ddns", "options": {}, "credentials": {"auth_token": "canary-dns-token"}, "nameservers": []}
+    contract = contract_of(host("alpha"), dns_provider=kept)
+    assert redact.of(contract).scrub("at canary-dns-token") == "at [REDACTED]"
+    assert "canary-dns-token" not in json.dumps(inventory.build(contract, {}))
 
 
 def test_empty_and_short_values_redact_nothing() -> None:

@@ -31,3 +31,19 @@ def test_a_copy_that_does_not_follow_or_is_missing_is_a_fault() -> None:
     assert copies.behind(contract, [alpha, {**bravo, "role": "Replica"}, ops]) == [
         "no copy is synchronous: payments wait for one"
     ]
+
+
+def test_copies_are_read_from_patronis_documents() -> None:
+    alpha = {"name": "alpha", "role": "leader", "state": "running"}
+    bravo = {"name": "bravo", "role": "sync_standby", "state": "streaming", "lag": 0, "replay_lag": 3 * 2**20}
+    ops = {"name": "ops", "role": "replica", "state": "stopped", "replay_lag": "unknown"}
+    history = [[1, 7, "", "2026-11-25T01:00:00+00:00", "bravo"], [2, 9, "", "2026-11-25T02:00:00+00:00", "alpha"]]
+    told = copies.read({"cluster": {"members": [alpha, bravo, ops]}, "history": history})
+    assert (told["leader"], told["since"]) == ("alpha", "2026-11-25T02:00:00+00:00")
+    assert [(one["role"], one["state"], one["lag_mb"]) for one in told["members"]] == [
+        ("Leader", "running", None),
+        ("Sync Standby", "streaming", 3.0),
+        ("Replica", "stopped", "unknown"),
+    ]
+    assert copies.read({"cluster": {"members": [alpha]}, "history": []})["since"] is None
+    assert copies.read({"cluster": {"members": [bravo]}, "history": history})["leader"] is None

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """A restore drill: the newest backup and its WAL into a database beside the running one, compared with its source.
 
-    drill-restore run [--repository 2]    the drill; what it measured goes to DRILLS/restore-<time>.json and to metrics
+    drill-restore run [--repository 2]    the drill; what it measured goes to /var/lib/till/drills and to metrics
     drill-restore clean                   remove what a drill that was cut off left
 
 A marked moment makes the comparison exact: with writers held off for an instant, a restore point is written and a
@@ -13,62 +13,34 @@ Exit codes: 0 proven, 1 not (said on stderr and in the result).
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import shutil
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import till_backup_plan as plan
 import till_directus
-import till_metrics
+import till_drill
 import till_source
 import till_wal
 from till_pgbackrest import Fault, info, refuse_unknown, settings
 from till_scratch import Scratch, fingerprint, tree_bytes, write_rate
 
 POLICY = Path("/etc/till/drills.json")
-DRILLS = Path("/var/lib/till/drills")
-STATUS = Path("/run/till-drill-restore.json")
-LOCK = Path("/run/till-drill-restore.lock")
 SPACE_FACTOR = 1.3
 # By repository: proving one says nothing of the other.
 DRILL_NAMES = {1: "restore", 2: "restore-offsite"}
 
 
-class Drill:
-    """One drill: its clock, its phases and its result."""
+class Restore(till_drill.Drill):
+    """A drill of the restore from one repository."""
 
     def __init__(self, rules: dict[str, Any], repository: int) -> None:
+        super().__init__("restore", DRILL_NAMES[repository], repository=repository)
         self.rules, self.repository = rules, repository
-        self.began = time.time()
-        self.name = f"restore-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         self.scratch = Scratch(Path(rules["folder"]), rules["bin_dir"], rules["port"])
-        self.result: dict[str, Any] = {
-            "drill": DRILL_NAMES[repository],
-            "name": self.name,
-            "repository": repository,
-            "at": self.began,
-            "ok": False,
-            "phases": [],
-        }
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Note a phase's start and length, also when it fails; the status file tells who looks."""
-        start_s = round(time.time() - self.began, 2)
-        till_metrics.replace(STATUS, json.dumps({"name": self.name, "phase": name, "since_s": start_s}), 0o644)
-        print(f"{start_s:7.1f} s  {name}", flush=True)
-        try:
-            yield
-        finally:
-            ended_s = round(time.time() - self.began, 2)
-            self.result["phases"].append({"name": name, "start_s": start_s, "duration_s": round(ended_s - start_s, 2)})
 
     def run(self) -> None:
         """Every step; raises Fault at the first that does not hold."""
@@ -163,31 +135,6 @@ class Drill:
             raise Fault("the restored database holds no rows: nothing was proven")
 
 
-def finish(drill: Drill) -> None:
-    """Keep the result, and tell metrics of it."""
-    result = drill.result
-    result["duration_s"] = round(time.time() - drill.began, 2)
-    DRILLS.mkdir(parents=True, exist_ok=True)
-    till_metrics.replace(DRILLS / f"{drill.name}.json", json.dumps(result, indent=1) + "\n", 0o644)
-    results = sorted(DRILLS.glob("restore-*.json"))
-    for old in results[: -drill.rules["results_kept"]]:
-        old.unlink()
-    kept = [json.loads(path.read_text()) for path in results if path.exists()]
-    succeeded = [one for one in kept if one["ok"] and one["drill"] == result["drill"]]
-    label = {"drill": result["drill"]}
-    metrics: list[till_metrics.Metric] = [
-        ("till_drill_last_run_timestamp_seconds", label, drill.began),
-        ("till_drill_last_ok", label, result["ok"]),
-    ]
-    metrics += [("till_drill_last_success_timestamp_seconds", label, one["at"]) for one in succeeded[-1:]]
-    metrics += [
-        (f"till_drill_{key.removesuffix('_s')}_seconds", label, result[key])
-        for key in ("rpo_s", "rto_s")
-        if key in result
-    ]
-    till_metrics.write(f"till-drill-{result['drill']}.prom", metrics)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=("run", "clean"))
@@ -199,17 +146,15 @@ def main() -> int:
     except Fault as reason:
         print(f"drill-restore: {reason}", file=sys.stderr)
         return 1
-    with LOCK.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("drill-restore: a drill is under way: journalctl -u till-drill-restore -f", file=sys.stderr)
+    with till_drill.alone() as alone:
+        if not alone:
+            print("drill-restore: a drill is under way: journalctl -u 'till-drill-*' -f", file=sys.stderr)
             return 1
         Scratch(Path(rules["folder"]), rules["bin_dir"], rules["port"]).remove()
-        STATUS.unlink(missing_ok=True)
+        till_drill.status("restore").unlink(missing_ok=True)
         if arguments.command == "clean":
             return 0
-        drill = Drill(rules, arguments.repository)
+        drill = Restore(rules, arguments.repository)
         try:
             drill.run()
             drill.result["ok"] = True
@@ -222,8 +167,8 @@ def main() -> int:
         finally:
             with drill.phase("clean up"):
                 drill.scratch.remove()
-            finish(drill)
-            STATUS.unlink(missing_ok=True)
+            drill.keep(rules["results_kept"], ("rpo_s", "rto_s"))
+            drill.status.unlink(missing_ok=True)
     return 0 if drill.result["ok"] else 1
 
 

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import till_spool
+from till_etcd import PKI, Etcd
 from till_failback import Policy, Record, Seen, decide, held
-from till_records import PKI, Records
 
 SETTINGS = Path("/etc/till/failback.json")
 UNFINISHED = {
@@ -76,7 +76,7 @@ def see(settings: dict[str, Any]) -> Seen:
     )
 
 
-def written(etcd: Records, key: str, change: Any) -> Record:
+def written(etcd: Etcd, key: str, change: Any) -> Record:
     """The record after a change to whatever it is by then; raises OSError."""
     for _ in range(WRITES):
         found, revision = etcd.get(key)
@@ -109,7 +109,7 @@ def tell(settings: dict[str, Any], severity: str, what: str, following: str) -> 
 def watch(settings: dict[str, Any]) -> None:
     policy, etcd, key = (
         Policy(**settings["policy"]),
-        Records(settings["etcd"], settings["etcd_timeout_s"]),
+        Etcd(settings["etcd"], settings["etcd_timeout_s"]),
         settings["key"],
     )
     well_since, said = 0.0, ""
@@ -129,7 +129,7 @@ def watch(settings: dict[str, Any]) -> None:
         time.sleep(settings["interval_s"])
 
 
-def act(settings: dict[str, Any], etcd: Records, leader: str, moves: bool, reason: str) -> None:
+def act(settings: dict[str, Any], etcd: Etcd, leader: str, moves: bool, reason: str) -> None:
     """Move and say so, or hold and say so; what does not go well is the last try."""
     stack, site, key = settings["stack"], settings["site"], settings["key"]
     if not moves:
@@ -143,14 +143,14 @@ def act(settings: dict[str, Any], etcd: Records, leader: str, moves: bool, reaso
     written(etcd, key, lambda record: replace(record, moved_at=round(time.time(), 3)))
 
 
-def hold(settings: dict[str, Any], etcd: Records, why: str) -> None:
+def hold(settings: dict[str, Any], etcd: Etcd, why: str) -> None:
     written(etcd, settings["key"], lambda record: held(record, why, time.time()))
     tell(settings, "warning", f"Failback stays manual: {why}", f"till failback {settings['stack']} when all is well")
 
 
 def main(arguments: list[str]) -> int:
     settings = json.loads(SETTINGS.read_text())
-    etcd, key = Records(settings["etcd"], settings["etcd_timeout_s"]), settings["key"]
+    etcd, key = Etcd(settings["etcd"], settings["etcd_timeout_s"]), settings["key"]
     try:
         if arguments == ["watch"]:
             watch(settings)

@@ -18,7 +18,7 @@ from typing import Any
 
 import till_release
 import urllib3
-from till_etcd import Store, StoreAway
+from till_etcd import PKI, Etcd
 from till_release import Cluster, Silence
 
 SETTINGS = Path("/etc/till/fast-release.json")
@@ -31,8 +31,8 @@ class Heard:
         self.leader, self.address, self.at = leader, address, time.monotonic()
         self._over = threading.Event()
         self._pool = urllib3.PoolManager(
-            cert_reqs="CERT_REQUIRED", ca_certs=settings["ca"], cert_file=settings["certificate"],
-            key_file=settings["key"], retries=False, maxsize=len(settings["probes"]),
+            cert_reqs="CERT_REQUIRED", ca_certs=f"{PKI}/ca.pem", cert_file=f"{PKI}/host.pem",
+            key_file=f"{PKI}/host.key", retries=False, maxsize=len(settings["probes"]),
         )  # fmt: skip
         for probe in settings["probes"]:
             threading.Thread(target=self._ask, args=(probe.format(address=address), settings), daemon=True).start()
@@ -59,16 +59,13 @@ class Watch:
     def __init__(self, settings: dict[str, Any]) -> None:
         self.settings, self.me, self.after_s = settings, settings["name"], settings["after_s"]
         self.prefix, self.silences = f"/service/{settings['scope']}/", f"/till-silence/{settings['scope']}/"
-        self.store = Store(
-            list(settings["endpoints"]), settings["ca"], settings["certificate"], settings["key"],
-            settings["store_timeout_s"],
-        )  # fmt: skip
+        self.store = Etcd(settings["etcd"], settings["store_timeout_s"], rest_s=0)
         self.heard: Heard | None = None
         self.said_silent = False
 
     def look(self) -> Cluster:
         """Who leads, as the store has it; the watch turns to a new leader's host."""
-        seen = till_release.cluster(self.store.below(self.prefix))
+        seen = till_release.cluster(self.store.keys(self.prefix))
         if self.heard and (seen.leader, seen.address) != (self.heard.leader, self.heard.address):
             self.heard.end()
             self.heard = None
@@ -77,13 +74,13 @@ class Watch:
         return seen
 
     def others(self) -> list[Silence]:
-        told = [json.loads(one["value"]) for one in self.store.below(self.silences).values()]
+        told = self.store.all(self.silences).values()
         return [Silence(one["observer"], one["leader"], one["term"], one["silent_s"]) for one in told]
 
     def say(self, seen: Cluster, silent_s: float) -> None:
         """Keep what this host finds where the others look; it goes by itself when nobody says it again."""
         found = {"observer": self.me, "leader": seen.leader, "term": seen.term, "silent_s": round(silent_s, 1)}
-        self.store.put(self.silences + self.me, json.dumps(found), self.settings["silence_lifetime_s"])
+        self.store.put_for(self.silences + self.me, found, self.settings["silence_lifetime_s"])
         self.said_silent = True
 
     def unsay(self) -> None:
@@ -93,14 +90,13 @@ class Watch:
 
     def release(self, seen: Cluster) -> bool:
         """Whether the key went: not when anything changed since it was seen."""
-        gone = self.store.delete_while(
-            [self.prefix + "leader"], {self.prefix + "leader": seen.term}, {self.prefix + "sync": seen.sync_revision}
-        )
+        leader, sync = self.prefix + "leader", self.prefix + "sync"
+        gone = self.store.delete_while(leader, seen.term, sync, seen.sync_revision)
         if gone:
             try:
                 # Its old owner must not hold itself for the leader by a lease that it still renews.
                 self.store.revoke(seen.lease)
-            except StoreAway as reason:
+            except OSError as reason:
                 print(f"the lease of {seen.leader} was not revoked: {reason}", flush=True)
         return gone
 
@@ -132,8 +128,8 @@ def watch(settings: dict[str, Any]) -> None:
             looked = now
             try:
                 sentence = watched.tick()
-            except StoreAway as reason:
-                sentence = f"not released: the consensus store does not answer: {reason}"
+            except OSError as reason:
+                sentence = f"not released: {reason}"
             if sentence and without_figures(sentence) != without_figures(said):
                 print(sentence, flush=True)
             said = sentence
@@ -153,8 +149,8 @@ def now(settings: dict[str, Any], leader: str) -> dict[str, Any]:
         to_release, why = till_release.decide(watched.me, seen, 0.0, [], watched.after_s, asked=True)
         if to_release and not watched.release(seen):
             to_release, why = False, "the leader or its copy has just changed"
-    except StoreAway as reason:
-        return {"released": False, "reason": f"the consensus store does not answer: {reason}"}
+    except OSError as reason:
+        return {"released": False, "reason": str(reason)}
     print(f"{'released' if to_release else 'not released'}, asked by a person: {why}", file=sys.stderr, flush=True)
     return {"released": to_release, "reason": why}
 

@@ -11,6 +11,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from till_etcd import Key
+
+NO_KEY = Key("", 0, 0, 0)
+
 
 @dataclass(frozen=True)
 class Cluster:
@@ -41,27 +45,27 @@ class Silence:
     silent_s: float
 
 
-def cluster(keys: dict[str, dict[str, Any]]) -> Cluster:
-    """From Patroni's keys, by the names below its scope: {value, created, changed, lease}."""
+def cluster(keys: dict[str, Key]) -> Cluster:
+    """From Patroni's keys, by the names below its scope."""
 
     def document(name: str) -> dict[str, Any]:
         try:
-            told = json.loads(keys[name]["value"])
+            told = json.loads(keys[name].text)
         except (KeyError, ValueError):
             return {}
         return told if isinstance(told, dict) else {}
 
-    leader, sync, config = keys.get("leader", {}), document("sync"), document("config")
-    name = leader.get("value", "")
+    leader, sync, config = keys.get("leader", NO_KEY), document("sync"), document("config")
+    name = leader.text
     url = document(f"members/{name}").get("api_url", "")
     return Cluster(
         leader=name,
-        term=leader.get("created", 0),
-        lease=leader.get("lease", 0),
+        term=leader.created,
+        lease=leader.lease,
         address=url.partition("://")[2].partition("/")[0].rpartition(":")[0],
         sync_leader=sync.get("leader") or "",
         sync_standbys=tuple(name for name in (sync.get("sync_standby") or "").split(",") if name),
-        sync_revision=keys.get("sync", {}).get("changed", 0),
+        sync_revision=keys.get("sync", NO_KEY).changed,
         strict=bool(config.get("synchronous_mode")) and bool(config.get("synchronous_mode_strict")),
         paused=bool(config.get("pause")),
         # The key stays, empty, when a move has ended.

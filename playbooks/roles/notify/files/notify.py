@@ -22,7 +22,7 @@ import till_claim
 import till_incidents
 import till_queue
 import till_spool
-from till_records import Records
+from till_etcd import Etcd
 
 PACKAGES = "/opt/apprise/current"
 SETTINGS = Path("/etc/till/notify.json")
@@ -45,7 +45,7 @@ class Post:
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self.settings, self.host = settings, settings["host"]
-        self.etcd = Records(settings["etcd"], settings["etcd_timeout_s"])
+        self.etcd = Etcd(settings["etcd"], settings["etcd_timeout_s"])
         self.patience = till_queue.Patience(**settings["patience"])
         self.channels = channels()
         self.pauses: dict[str, dict[str, float]] = json.loads(PAUSES.read_text()) if PAUSES.exists() else {}

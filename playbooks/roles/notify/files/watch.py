@@ -24,7 +24,7 @@ import dns.query
 import till_claim
 import till_spool
 import till_words
-from till_records import PKI, Records
+from till_etcd import PKI, Etcd
 from till_watch import PAYMENTS, Fleet, Memory, Seen, look
 
 SETTINGS = Path("/etc/till/notify.json")
@@ -99,7 +99,7 @@ def remembered(settings: dict[str, Any]) -> Memory:
     except (OSError, ValueError, TypeError):
         memory = Memory()
     try:
-        told = Records(settings["etcd"], settings["etcd_timeout_s"]).all(settings["key"])
+        told = Etcd(settings["etcd"], settings["etcd_timeout_s"]).all(settings["key"])
     except OSError as reason:
         print(f"what was told before is taken from this host alone: {reason}", flush=True)
     else:

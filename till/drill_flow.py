@@ -1,0 +1,73 @@
+"""Contents page of the drills: held, listed, each one in the journal once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from till import drill_report, journal, stack
+from till.drills import failover, restore, unit
+from till.errors import GateSaidNo
+from till.lock import held
+from till.paths import journal_file, lock_file
+from till.progress import Progress
+from till.workplace import Workplace, opened
+
+# Of a drill, what a journal entry keeps.
+FACTS = (
+    "name", "drill", "repository", "rpo_s", "rto_s", "restore_bytes_per_s", "disk_bytes_per_s", "verified_tables",
+    "verified_rows", "backup", "fault", "site", "detected_s", "dns_switch_s", "promoted_s", "failed_requests",
+    "acknowledged_payments", "lost_payments", "duplicated_payments", "failback_s", "override", "reason",
+)  # fmt: skip
+JUDGED: dict[str, Callable[[str, dict[str, Any]], dict[str, Any]]] = {
+    restore.KIND: restore.judged,
+    failover.KIND: failover.judged,
+}
+
+
+def hold_restore(name: str, repository: int, progress: Progress) -> dict[str, Any]:
+    """Restore the newest backup beside the running database, compare, measure, clean up, report."""
+    with opened(stack.contract(name)) as workplace:
+        try:
+            return restore.run(workplace, repository, progress)
+        finally:
+            _note(name, workplace, restore.KIND)
+
+
+def hold_failover(name: str, fault: str, override: str, confirmation: str, progress: Progress) -> dict[str, Any]:
+    """Break the site that leads under a load of payments, measure, reconcile, heal, fail back, report.
+
+    Nothing else changes the stack meanwhile: its lock is held until the drill is over.
+    """
+    contract = stack.contract(name)
+    failover.refuse_unconfirmed(contract, fault, override, confirmation)
+    with opened(contract) as workplace, held(lock_file(name), f"drill failover --fault {fault}"):
+        try:
+            return failover.run(workplace, fault, override, progress)
+        finally:
+            _note(name, workplace, failover.KIND)
+
+
+def listed(name: str) -> dict[str, Any]:
+    """Every drill that the stack's host remembers; those of its timers reach journal and reports by this."""
+    with opened(stack.contract(name)) as workplace:
+        results = [one for kind in JUDGED for one in _note(name, workplace, kind)]
+    told = [{key: value for key, value in one.items() if key not in drill_report.PLOTTED} for one in results]
+    told.sort(key=lambda one: float(one["at"]))
+    return {"drills": told, "reports": [str(path) for path in drill_report.written(name)]}
+
+
+def _note(name: str, workplace: Workplace, kind: str) -> list[dict[str, Any]]:
+    """One journal entry and one report for each drill that has none yet; all results of the kind."""
+    path, results = journal_file(name), unit.results(workplace, kind)
+    noted = {entry.get("name") for entry in journal.read(path) if entry["verb"] == f"drill {kind}"}
+    for result in results:
+        if result["name"] in noted:
+            continue
+        try:
+            judged = JUDGED[kind](name, result)
+        except GateSaidNo as reason:
+            judged = reason.facts
+        facts = {key: judged[key] for key in FACTS if key in judged}
+        journal.append(path, f"drill {kind}", bool(judged["ok"]), {**facts, "held_at": judged["at"]})
+    return results
