@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from infra.contract import Contract, Role
-from tests.fleet.answers import Answers
+from tests.fleet.answers import RESOLVER, Answers
 from tests.fleet.conftest import STACK, container, inside, till
 from tests.fleet.database import leader, leads, until
 from tests.fleet.told import Told
@@ -133,6 +133,7 @@ def test_a_link_that_drops_every_few_seconds_moves_the_leader_and_the_names_once
     lab: Contract, policy: str
 ) -> None:
     host = preferred_host(lab)
+    told = Told()
     with Answers(lab) as answers:
         began, leaders = time.time(), [leader(lab)]
         subprocess.run(["docker", "exec", "--detach", container(host), "sh", "-c", DROPPING], check=True, timeout=30)
@@ -145,9 +146,16 @@ def test_a_link_that_drops_every_few_seconds_moves_the_leader_and_the_names_once
         finally:
             inside(host, "pkill -f '[a]dd table inet drops' || true; nft delete table inet drops 2>/dev/null || true")
         story = answers.story(began)
+    starts = [one.title for one in told.all("start")]
+    print(f"{policy}: told were {[one.title for one in told.all()]}")
+    # The host behind the link sees everybody else gone, and says nothing of it.
+    assert len(starts) <= 1
+    assert all(f"Site {successor.preferred(lab)} is lost" in one for one in starts)
     print(f"{policy}: link of {host} gone {DROPS} times: leaders {leaders}, names {story}")
     assert len(leaders) <= 2
-    assert all(len(told) <= 2 for told in story.values()), story
+    # A resolver hears this one and that one, and the nameserver beside the link knows of no drop of its own (ADR 16).
+    assert all(len(told) <= 2 for who, told in story.items() if who != RESOLVER), story
+    assert answers.sites(began) - {"silence"} <= set(successor.sites(lab))
 
 
 def watched(lab: Contract, leaders: list[str], began: float) -> None:

@@ -33,8 +33,14 @@ SPOOL = "/var/lib/till-notify/spool"
 
 @pytest.fixture(autouse=True)
 def settled(lab: Contract) -> None:
-    """A fleet that is well, of which nothing is left to tell."""
-    until("the fleet is not well", lambda: till("status", STACK)[0] == 0, 240)
+    """A fleet that is well, whose names lead where the database does, and of which nothing is left to tell."""
+    site_of = {host.name: host.site for host in lab.hosts}
+
+    def well() -> bool:
+        code, told, _ = till("status", STACK)
+        return code == 0 and told["dns"]["sites"] == [site_of.get(told["database"]["leader"])]
+
+    until("the fleet is not well", well, 240)
     until("something is left to tell", lambda: not any(spooled(host.name) for host in lab.hosts), 60)
 
 

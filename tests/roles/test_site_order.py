@@ -181,7 +181,10 @@ function ifurlup(url, units)
     return { units[1][1], units[2][1] }
 end
 local file = io.open
-io.open = function() return arg[3] ~= '' and file(arg[3]) or nil end
+io.open = function(path)
+    local name = path:match('held$') and arg[5] or arg[3]
+    return name ~= '' and file(name) or nil
+end
 local told = dofile(arg[1])(arg[4])
 print(type(told) == 'table' and table.concat(told, ' ') or told)
 """.replace("%%", "%")
@@ -233,7 +236,32 @@ def test_of_two_sites_the_better_one_then_the_first(tmp_path: Path, state: str, 
     assert asked(tmp_path, settings, state, order, "A") == answer
 
 
-def asked(folder: Path, text: str, state: str, order: str, kind: str) -> str:
+@pytest.mark.parametrize(
+    ("state", "order", "held", "answer"),
+    [
+        # The first one answers and is not well, the other one gave way a moment ago.
+        (f"{A1}={BOTH} {B4}=alive", "bravo alpha", "alpha", B4),
+        (f"{A1}={BOTH} {B4}=alive", "bravo alpha", "", A1),
+        (f"{A1}={BOTH}", "bravo alpha", "alpha", A1),
+        (f"{A1}={BOTH} {B4}={BOTH}", "bravo alpha", "alpha", B4),
+        ("", "bravo alpha", "alpha", B4),
+    ],
+)
+def test_a_site_that_gave_way_waits_while_the_first_ones_edge_answers(
+    tmp_path: Path, state: str, order: str, held: str, answer: str
+) -> None:
+    settings = rendered("sites.lua.j2", nameserver_edges=TWINS, **URLS)
+    assert asked(tmp_path, settings, state, order, "A", held) == answer
+
+
+def test_who_is_held_is_who_gave_way_and_is_not_first(watched: Watched) -> None:
+    watched.sees(GONE, WELL, "db-a")
+    assert watched.program.held(watched.memory) == "alpha\n"
+    watched.sees(WELL, WELL, "db-a", for_s=HOLD_DOWN_S + 1)
+    assert (watched.memory.first, watched.program.held(watched.memory)) == ("alpha", "\n")
+
+
+def asked(folder: Path, text: str, state: str, order: str, kind: str, held: str = "") -> str:
     lua = shutil.which("luajit")
     if not lua:
         pytest.fail("luajit is not here: run `tools/setup --tests`")
@@ -241,7 +269,8 @@ def asked(folder: Path, text: str, state: str, order: str, kind: str) -> str:
     (folder / "checked.lua").write_text(CHECKED)
     if order:
         (folder / "order").write_text(order + "\n")
-    arguments = ["checked.lua", "sites.lua", state, "order" if order else "", kind]
+    (folder / "held").write_text(held + "\n")
+    arguments = ["checked.lua", "sites.lua", state, "order" if order else "", kind, "held" if held else ""]
     done = subprocess.run([lua, *arguments], cwd=folder, capture_output=True, text=True, timeout=10)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

@@ -157,6 +157,30 @@ def test_a_message_says_what_since_when_who_leads_what_customers_notice_and_what
     assert [one["tell"] for one in events if one["kind"] == "stopped"] == [False]
 
 
+def test_a_host_that_is_cut_off_for_a_moment_believes_nothing_of_it(watched: Watched) -> None:
+    """Its link drops: to it, the other site is gone and so is the quorum, for a moment longer than the hold."""
+    quorum, told = load("notify", "till_quorum").Quorum(), list[str]()
+    for second in range(60):
+        cut = second % 10 < 5
+        if quorum.trusts(watched.memory.since, not cut, watched.now, 20.0):
+            # Checks say gone for a second more than the link is.
+            told += watched.sees(WELL, GONE if second % 10 < 6 else WELL, "db-a")
+        else:
+            watched.now += 1
+    assert told == []
+
+
+def test_the_only_host_that_is_left_tells_after_a_while(watched: Watched) -> None:
+    quorum, told = load("notify", "till_quorum").Quorum(), list[tuple[int, str]]()
+    for second in range(60):
+        if quorum.trusts(watched.memory.since, False, watched.now, 20.0):
+            told += [(second, one) for one in watched.sees(ALIVE, GONE, "")]
+        else:
+            watched.now += 1
+    assert [one for _, one in told] == ["start site:bravo", "start site:alpha"]
+    assert 20 <= told[0][0] <= 24
+
+
 TAKEOVER_S = 30.0
 
 

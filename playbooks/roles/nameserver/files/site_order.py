@@ -22,7 +22,7 @@ import dns.message
 import dns.query
 
 SETTINGS = Path("/etc/till/site-order.json")
-ORDER = Path("/var/lib/till-site-order/order")
+ORDER, HELD = Path("/var/lib/till-site-order/order"), Path("/var/lib/till-site-order/held")
 WELL, ALIVE, GONE = range(3)
 WORDS = {WELL: "well", ALIVE: "not well", GONE: "not there"}
 
@@ -121,19 +121,25 @@ def remembered(sites: list[str]) -> str:
     return first if first in sites else sites[0]
 
 
-def keep(text: str) -> None:
+def held(memory: Memory) -> str:
+    """The sites that gave way a moment ago: not answered while the first one's edge answers."""
+    return " ".join(sorted(site for site in memory.worse_at if site != memory.first)) + "\n"
+
+
+def keep(file: Path, text: str) -> None:
     """The file's time is that of the last change: `till status` tells it."""
-    if ORDER.exists() and ORDER.read_text() == text:
+    if file.exists() and file.read_text() == text:
         return
-    partial = ORDER.with_name("order.partial")
+    partial = file.with_name(f"{file.name}.partial")
     partial.write_text(text)
-    partial.replace(ORDER)
+    partial.replace(file)
 
 
 def watch(settings: dict[str, Any]) -> None:
     sites, memory = settings["sites"], Memory(remembered(settings["sites"]))
     hold = Hold(settings["hold_down_s"], settings["back_s"])
-    keep(order(memory.first, sites))
+    keep(ORDER, order(memory.first, sites))
+    keep(HELD, held(memory))
     fault, blank, quiet_until = "", True, 0.0
     while True:
         began = time.monotonic()
@@ -152,8 +158,9 @@ def watch(settings: dict[str, Any]) -> None:
             quiet_until = began + settings["settle_s"]
         elif began >= quiet_until:
             memory, sentence = decide(memory, seen, settings["site_of"], began, hold)
+            keep(HELD, held(memory))
             if sentence:
-                keep(order(memory.first, sites))
+                keep(ORDER, order(memory.first, sites))
                 print(sentence, flush=True)
         time.sleep(max(0.1, began + settings["interval_s"] - time.monotonic()))
 

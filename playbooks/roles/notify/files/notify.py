@@ -112,7 +112,8 @@ class Post:
             # Whoever was quicker is seen at the next turn.
             return (till_claim.SEND if self.etcd.put(key, mine, revision) else till_claim.WAIT), True
         except OSError:
-            alone = now - event["at"] > self.settings["quorum_patience_s"]
+            # Who saw it alone has waited already.
+            alone = event.get("alone") or now - event["at"] > self.settings["quorum_patience_s"]
             return (till_claim.SEND if alone else till_claim.WAIT), False
 
     def deliver(self, event: Event, held: set[str], registered: bool) -> tuple[Event, str]:

@@ -25,6 +25,7 @@ import till_claim
 import till_spool
 import till_words
 from till_etcd import PKI, Etcd
+from till_quorum import Quorum
 from till_watch import PAYMENTS, Fleet, Memory, Seen, look
 
 SETTINGS = Path("/etc/till/notify.json")
@@ -107,6 +108,17 @@ def remembered(settings: dict[str, Any]) -> Memory:
     return memory
 
 
+def has_quorum(etcd: Etcd, settings: dict[str, Any], memory: Memory) -> bool:
+    """Whether etcd answers; asked only while something is on its way to be told."""
+    if not memory.since:
+        return True
+    try:
+        etcd.get(settings["key"])
+    except OSError:
+        return False
+    return True
+
+
 def remember(memory: Memory) -> None:
     partial = MEMORY.with_suffix(".partial")
     partial.write_text(json.dumps(memory.document()) + "\n")
@@ -116,6 +128,7 @@ def remember(memory: Memory) -> None:
 def watch(settings: dict[str, Any]) -> None:
     fleet = Fleet(settings["site_of"], tuple(one["name"] for one in settings["neighbours"]), settings["hold"])
     memory, fault = remembered(settings), ""
+    etcd, quorum = Etcd(settings["etcd"], settings["etcd_timeout_s"]), Quorum()
     away = Away(settings["neighbours"], settings["probe_port"], settings["probe_interval_s"])
     away.start()
     while True:
@@ -129,10 +142,13 @@ def watch(settings: dict[str, Any]) -> None:
             fault = told
         if seen is not None:
             now = time.time()
-            changes = look(memory, seen, fleet, now)
+            # A host without a quorum that sees others gone may be the one that is cut off.
+            answered = has_quorum(etcd, settings, memory)
+            trusted = quorum.trusts(memory.since, answered, now, settings["quorum_patience_s"])
+            changes = look(memory, seen, fleet, now) if trusted else []
             for change in changes:
                 event = till_words.event(change, memory, seen, fleet, settings["stack"], now)
-                kept = till_spool.put(event, settings["host"])
+                kept = till_spool.put({**event, "alone": not answered}, settings["host"])
                 print(f"{kept['id']}: {event['title']}", flush=True)
             if changes:
                 remember(memory)
