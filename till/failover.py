@@ -36,22 +36,13 @@ def run(workplace: Workplace, leader: str, to: Host, progress: Progress) -> dict
     request until every reachable nameserver leads there, and until something was bought. Raises GateSaidNo with
     Patroni's words when it refused and nothing moved, TillError when a later step failed.
     """
-    contract, policy, dns_deadline_s = workplace.contract, thresholds()["failover"], _dns_deadline_s(workplace.contract)
-    _until_synchronous(workplace, to.name, policy["synchronous_deadline_s"])
-    began, over, again = time.monotonic(), threading.Event(), f"till status {contract.stack}"
+    contract, dns_deadline_s = workplace.contract, _dns_deadline_s(workplace.contract)
+    leader = _made_synchronous(workplace, leader, to.name, progress)
+    began, over = time.monotonic(), threading.Event()
     with ThreadPoolExecutor(max_workers=1) as pool:
         names = pool.submit(_led_to, contract, to.site, began + dns_deadline_s, over)
         try:
-            progress.say(f"{leader} hands over to {to.name}")
-            measured: dict[str, Any] = host_program.ask(
-                workplace, to.name, "switchover", leader, str(policy["promotion_deadline_s"]),
-                timeout_s=policy["promotion_deadline_s"] + 30, next_command=again,
-            )  # fmt: skip
-            if "refused" in measured:
-                raise GateSaidNo(f"{leader} still leads, Patroni says: {measured['refused']}", again)
-            progress.say(
-                f"{to.name} leads after {measured['promoted_s']} s, writes paused {measured['write_pause_s']} s"
-            )
+            measured = _hand_over(workplace, leader, to.name, progress)
             public_names.follow(contract, to, progress, measured)
             led_at = names.result()
         except BaseException:
@@ -87,14 +78,45 @@ def _served(
     return {"dns_switch_s": dns_switch_s, "order": order, "rto_s": round(time.monotonic() - began, 2)}
 
 
-def _until_synchronous(workplace: Workplace, name: str, deadline_s: float) -> None:
-    """Patroni hands over to the synchronous copy only; one that has just come back becomes it by itself."""
-    deadline = time.monotonic() + deadline_s
-    while not any(one["name"] == name and one["role"] == SYNCHRONOUS for one in copies.told(workplace)["members"]):
-        if time.monotonic() > deadline:
-            raise GateSaidNo(
-                f"{name} is not the synchronous copy after {deadline_s} s", f"till status {workplace.contract.stack}"
-            )
+def _hand_over(workplace: Workplace, leader: str, to: str, progress: Progress) -> dict[str, Any]:
+    """The move itself, by the new leader's host; GateSaidNo with Patroni's words when nothing moved."""
+    deadline_s, again = thresholds()["failover"]["promotion_deadline_s"], f"till status {workplace.contract.stack}"
+    progress.say(f"{leader} hands over to {to}")
+    measured: dict[str, Any] = host_program.ask(
+        workplace, to, "switchover", leader, str(deadline_s), timeout_s=deadline_s + 30, next_command=again
+    )
+    if "refused" in measured:
+        raise GateSaidNo(f"{leader} still leads, Patroni says: {measured['refused']}", again)
+    progress.say(f"{to} leads after {measured['promoted_s']} s, writes paused {measured['write_pause_s']} s")
+    return measured
+
+
+def _made_synchronous(workplace: Workplace, leader: str, to: str, progress: Progress) -> str:
+    """Patroni hands over to the synchronous copy only; returns who leads when that is the wanted one.
+
+    One that has just come back becomes it by itself. Where another one stays it (a leader without a site has two equal
+    copies), that one leads in between.
+    """
+    waited_for = _synchronous(workplace, to)
+    if waited_for != to and waited_for:
+        progress.say(f"{waited_for} is the synchronous copy of {leader}, so it leads in between")
+        _hand_over(workplace, leader, waited_for, progress)
+        leader, waited_for = waited_for, _synchronous(workplace, to)
+    if waited_for != to:
+        raise GateSaidNo(
+            f"{leader} leads, and {to} does not become its synchronous copy", f"till status {workplace.contract.stack}"
+        )
+    return leader
+
+
+def _synchronous(workplace: Workplace, wanted: str) -> str:
+    """The synchronous copy: the wanted one as soon as it is that, else who is at the deadline; "" for none."""
+    deadline = time.monotonic() + thresholds()["failover"]["synchronous_deadline_s"]
+    while True:
+        members = copies.told(workplace)["members"]
+        found = next((str(one["name"]) for one in members if one["role"] == SYNCHRONOUS), "")
+        if found == wanted or time.monotonic() > deadline:
+            return found
         time.sleep(POLL_INTERVAL_S)
 
 
