@@ -17,10 +17,11 @@ down: ## Remove everything that `make up` made; caches stay (~/.cache/till)
 	@if [[ -x $(BIN)/till ]]; then $(BIN)/till down lab; fi
 	@PYTHONDONTWRITEBYTECODE=1 python3 -m tools.leftovers
 
+# Two at once: those that share this checkout's lab one after the other, the rest beside them.
 test: ## Every test; brings up labs of its own where it needs them
 	@tools/setup --tests
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/pytest $(PYTEST_ARGS)
+	@$(BIN)/pytest -n 2 $(PYTEST_ARGS)
 
 lint: ## ruff, mypy, ansible-lint (profile production), shellcheck
 	$(BIN)/ruff check .

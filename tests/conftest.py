@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from infra.contract import Contract
 from till import stack
@@ -17,6 +18,22 @@ from till.paths import CHECKOUT, VENV_BIN
 
 STACK = "lab"
 UP_TIMEOUT_S = 1500
+
+
+# Below these folders tests share this checkout's lab, but for the files that bring fleets of their own.
+LAB_FOLDERS = ("tests/browser/", "tests/fleet/")
+OWN_FLEETS = ("tests/fleet/test_staging.py",)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Tests that break and mend the one lab run one after the other, in one process; the rest beside them by file."""
+    return OneLab(config, log)
+
+
+class OneLab(LoadScopeScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "lab" if file.startswith(LAB_FOLDERS) and file not in OWN_FLEETS else file
 
 
 def till(*arguments: str, timeout_s: float = 600) -> tuple[int, dict[str, Any], str]:

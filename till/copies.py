@@ -10,11 +10,19 @@ from typing import Any
 from infra.contract import Contract, Role
 from till.workplace import Workplace
 
-# Patroni's REST API, asked on a member's host: patronictl would take a hundred times the processor time.
+# Patroni's REST API, asked on a member's host: patronictl would take a hundred times the processor time. Without a
+# majority of the consensus store Patroni tells what it knew last, so that is asked first.
 ASK = """
 import json, ssl, sys, urllib.request as web
+sys.path.insert(0, "/usr/local/lib/till")
+from till_etcd import Etcd
+name, *stores = sys.argv[1:]
+try:
+    Etcd(stores, 3).get("/till/majority")
+except OSError as reason:
+    sys.exit(f"the consensus store has no majority: {reason}")
 trust = ssl.create_default_context(cafile="/etc/till/pki/ca.pem")
-def told(path): return json.load(web.urlopen(f"https://{sys.argv[1]}:8008/{path}", timeout=15, context=trust))
+def told(path): return json.load(web.urlopen(f"https://{name}:8008/{path}", timeout=15, context=trust))
 print(json.dumps({"cluster": told("cluster"), "history": told("history")}))
 """
 BYTES_PER_MB = 2**20
@@ -24,10 +32,13 @@ def told(workplace: Workplace, unreached: Collection[str] = ()) -> dict[str, Any
     """`leader`, `since` (when it took over, ISO 8601; None: from the beginning) and `members`, each with name, role,
     state and lag_mb, from the first database host that answers; `fault` where none does."""
     faults: list[str] = []
-    for host in workplace.contract.hosts:
+    hosts = workplace.contract.hosts
+    stores = [host for host in hosts if Role.ETCD in host.roles and host.name not in unreached]
+    for host in hosts:
         if Role.DATABASE not in host.roles or host.name in unreached:
             continue
-        answer = workplace.ssh(host.name, shlex.join(["python3", "-c", ASK, host.name]))
+        nearest = [one.address for one in sorted(stores, key=lambda one: one.name != host.name)]
+        answer = workplace.ssh(host.name, shlex.join(["python3", "-c", ASK, host.name, *nearest]))
         if answer.returncode != 0:
             faults.append(f"{host.name}: {answer.stderr.strip()[-200:]}")
             continue

@@ -34,6 +34,8 @@ def run(workplace: Workplace, seen: Seen, site: str, progress: Progress) -> dict
     """
     contract, began = workplace.contract, time.monotonic()
     policy = thresholds()["failover"]
+    if reason := no_majority(contract, seen):
+        raise GateSaidNo(reason, f"till status {contract.stack}")
     measured: dict[str, Any] = _release(workplace, seen, progress)
     leader = _elected(workplace, seen, began + policy["promotion_deadline_s"])
     measured["promoted_s"] = round(time.monotonic() - began, 2)
@@ -65,21 +67,22 @@ def _elected(workplace: Workplace, seen: Seen, deadline: float) -> str:
     """Who leads now, and not on a host that is gone."""
     while (found := restore.leader(workplace)) in ("", *seen.unreached):
         if time.monotonic() > deadline:
-            raise GateSaidNo(why_nobody(workplace.contract, seen), f"till status {workplace.contract.stack}")
+            reason = "nobody was elected: no copy holds every acknowledged payment (runbook failover)"
+            raise GateSaidNo(reason, f"till status {workplace.contract.stack}")
         time.sleep(POLL_INTERVAL_S)
     return found
 
 
-def why_nobody(contract: Contract, seen: Seen) -> str:
-    """Why no copy was elected, by what is left of the consensus store. Pure."""
+def no_majority(contract: Contract, seen: Seen) -> str:
+    """Why nobody can be elected by what is left of the consensus store; empty where a majority is. Pure."""
     stores = [host.name for host in contract.hosts if Role.ETCD in host.roles]
     alive = [name for name in stores if name not in seen.unreached]
-    if 2 * len(alive) <= len(stores):
-        return (
-            f"nobody can be elected: {len(alive)} of {len(stores)} members of the consensus store are left "
-            f"({', '.join(alive) or 'none'}), a majority is needed: bring one more host back (runbook failover)"
-        )
-    return "nobody was elected: no copy holds every acknowledged payment (runbook failover)"
+    if 2 * len(alive) > len(stores):
+        return ""
+    return (
+        f"nobody can be elected: {len(alive)} of {len(stores)} members of the consensus store are left "
+        f"({', '.join(alive) or 'none'}), a majority is needed: bring one more host back (runbook failover)"
+    )
 
 
 def _other(workplace: Workplace, site: str, deadline: float) -> Any:

@@ -168,7 +168,7 @@ def test_a_clock_that_is_ten_minutes_off_changes_nothing(lab: Contract, before: 
     drop_in = "/etc/systemd/system/patroni.service.d/skew.conf"
     variables = f"LD_PRELOAD={FAKETIME} FAKETIME=+{SKEW_S}s FAKETIME_DONT_FAKE_MONOTONIC=1"
     ahead = (
-        f"apt-get install -y -qq libfaketime >/dev/null; mkdir -p $(dirname {drop_in})"
+        f"set -e; apt-get update -qq; apt-get install -y -qq libfaketime >/dev/null; mkdir -p $(dirname {drop_in})"
         f"; printf '[Service]\\nEnvironment={variables}\\n' >{drop_in}"
         "; systemctl daemon-reload; systemctl restart patroni"
     )
