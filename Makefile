@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test lint tools requirements
+.PHONY: help up down test soak lint tools requirements
 
 help: ## What there is to do
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 22
@@ -21,7 +21,10 @@ down: ## Remove everything that `make up` made; caches stay (~/.cache/till)
 test: ## Every test; brings up labs of its own where it needs them
 	@tools/setup --tests
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/pytest -n 2 $(PYTEST_ARGS)
+	@$(BIN)/pytest -n 2 -m "not soak" $(PYTEST_ARGS)
+
+soak: tools ## What repeats or varies other tests for long, on this checkout's lab
+	@$(BIN)/pytest -m soak $(PYTEST_ARGS)
 
 lint: ## ruff, mypy, ansible-lint (profile production), shellcheck
 	$(BIN)/ruff check .

@@ -128,7 +128,7 @@ def test_what_a_person_moved_stays_what_was_lost_comes_back_and_a_relapse_is_the
     assert state(host)["held"] == ""
 
 
-@pytest.mark.parametrize("policy", ["manual", "automatic"])
+@pytest.mark.parametrize("policy", ["manual", pytest.param("automatic", marks=pytest.mark.soak)])
 def test_a_link_that_drops_every_few_seconds_moves_the_leader_and_the_names_once_at_most(
     lab: Contract, policy: str
 ) -> None:
