@@ -9,10 +9,12 @@ from tests.fleet.conftest import container, inside
 from tests.fleet.database import PSQL
 
 TABLE = "till_test_acknowledged"
+OVER = "/tmp/till-test-writes-over"
 # Every statement is a connection of its own, so that none outlives a role that its server has lost.
 WRITER = f"""
 host=$(hostname) number=0 until=$(($(date +%s) + $0))
-while [ "$(date +%s)" -lt "$until" ]; do
+rm -f {OVER}
+while [ "$(date +%s)" -lt "$until" ] && [ ! -e {OVER} ]; do
     number=$((number + 1)) id=$host-$(date +%s%N)
     {PSQL} "INSERT INTO {TABLE} VALUES ('$id')" directus >/dev/null 2>&1 && echo "$(date +%s.%N) $id"
     sleep 0.1
@@ -40,6 +42,7 @@ class Writes:
 
     def __exit__(self, kind: type[BaseException] | None, *_: BaseException | TracebackType | None) -> None:
         for host, writer in self._writers.items():
+            subprocess.run(["docker", "exec", container(host), "touch", OVER], check=False, capture_output=True)
             # The last statement may wait for a copy: its answer, or the end of its connection, is part of the story.
             out, _ = writer.communicate(timeout=self.limit_s + 60)
             for line in out.splitlines():
