@@ -39,6 +39,8 @@ def test_detection_is_the_first_of_a_changed_answer_and_a_released_key() -> None
     key = told((-5, "leader key", "db-a"), (2.5, "leader key", "released"))
     assert measure.detected_s(names, BROKEN) == 3.2
     assert measure.detected_s(sorted([*names, *key], key=lambda one: one.at), BROKEN) == 2.5
+    resolver = told((-4, "resolver", "alpha"), (3.1, "resolver", "bravo"))
+    assert measure.detected_s(sorted([*names, *resolver], key=lambda one: one.at), BROKEN) == 3.1
 
 
 def test_silence_the_first_answer_and_what_was_before_or_after_the_fault_detect_nothing() -> None:

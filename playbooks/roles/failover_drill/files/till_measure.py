@@ -32,12 +32,13 @@ class Broken:
 
 
 def detected_s(told: list[Told], broken: Broken) -> float | None:
-    """Until a nameserver answered another site than before, or the leader's key was released; None when neither was."""
+    """Until a nameserver or the resolver, which may be heard first, answered another site than before, or the leader's
+    key was released; None when none of it was."""
     found, before = list[float](), dict[str, str]()
     for one in told:
         if one.who == KEY and one.what == RELEASED and broken.at <= one.at <= broken.until:
             found.append(one.at)
-        if not one.who.startswith("nameserver ") or one.what in NO_ANSWER:
+        if not one.who.startswith(("nameserver ", "resolver")) or one.what in NO_ANSWER:
             continue
         if broken.at <= one.at <= broken.until and before.get(one.who, one.what) != one.what:
             found.append(one.at)
