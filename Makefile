@@ -23,7 +23,7 @@ test: ## Every test; brings up labs of its own where it needs them
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/pytest -n 2 -m "not soak" $(PYTEST_ARGS)
 
-soak: tools ## What repeats or varies other tests for long, on this checkout's lab
+soak: tools ## The tests that are too long for each `make test`, on this checkout's lab
 	@$(BIN)/pytest -m soak $(PYTEST_ARGS)
 
 lint: ## ruff, mypy, ansible-lint (profile production), shellcheck

@@ -87,6 +87,7 @@ def test_a_killed_database_comes_back_or_another_leads(lab: Contract) -> None:
     assert leader(lab) == first(lab)
 
 
+@pytest.mark.soak
 def test_a_killed_edge_is_left_by_names_and_the_leader_stays(lab: Contract) -> None:
     told = held("edge-kill")
     assert told["detected_s"] > 0 and told["dns_switch_s"] > 0

@@ -102,6 +102,7 @@ def member(name: str, members: str) -> dict[str, object]:
     return next((one for one in json.loads(inside("ops", members)) if one["Member"] == name), {})
 
 
+@pytest.mark.soak
 def test_what_a_person_moved_stays_what_was_lost_comes_back_and_a_relapse_is_the_last(lab: Contract) -> None:
     told, other = Told(), next(site for site in successor.sites(lab) if site != successor.preferred(lab))
     with automatic(lab, AFTER_S) as host:

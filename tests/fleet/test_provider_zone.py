@@ -50,7 +50,7 @@ def delegate(server: Provider, lab: Contract) -> None:
 @pytest.fixture(scope="module")
 def server(lab: Contract, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
     """The provider, which the resolver outside asks instead of the stack's nameservers."""
-    home()
+    home(lab)
     # Somebody else's IPv6 address at the shop's name would lead clients astray, and be a fault.
     foreign = {key: content for key, content in FOREIGN.items() if key[1] != "AAAA"}
     with running(tmp_path_factory.mktemp("provider"), gateway(), foreign) as server:
@@ -65,7 +65,7 @@ def server(lab: Contract, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         finally:
             code, told, messages = till("provision", STACK, "--tags", "resolver")
             assert code == 0, (told, messages[-2000:])
-            home()
+            home(lab)
 
 
 @pytest.fixture
