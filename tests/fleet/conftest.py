@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 
+import pytest
+
+from infra.contract import Contract
 from tests.conftest import STACK, till
 
 # A user pays once a second at most; a new user each time keeps tests apart from the limit.
@@ -28,3 +32,21 @@ def inside(host: str, command: str) -> str:
     return subprocess.run(
         ["docker", "exec", container(host), "sh", "-c", command], capture_output=True, text=True, check=True
     ).stdout
+
+
+@pytest.fixture(scope="module")
+def led_home(lab: Contract) -> Iterator[None]:
+    """After a file's last test the first site leads again."""
+    from tests.fleet.database import home
+
+    yield
+    home(lab)
+
+
+@pytest.fixture
+def before(lab: Contract, led_home: None) -> Iterator[str]:
+    """The leading host of a fleet that is well; it is so again after the test."""
+    from tests.fleet.database import well_again, well_led
+
+    yield well_led(lab)
+    well_again(lab)

@@ -9,14 +9,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-from infra.contract import Contract, Role
+from infra.contract import Contract
 from tests.fleet.conftest import STACK, inside, till
+from tests.fleet.places import edges
 from till import restore, status
 from till.paths import CHECKOUT, VENV_BIN
 from till.workplace import opened
 
 REPOSITORY = "/var/lib/pgbackrest"
 CONF = "/etc/pgbackrest/pgbackrest.conf"
+ELECTED_WITHIN_S = 90
 PSQL = "runuser -u postgres -- psql -XAtqc"
 
 
@@ -54,6 +56,12 @@ def leader(lab: Contract) -> str:
     return leads(lab)
 
 
+def elected(lab: Contract, *gone: str) -> str:
+    """Who leads as soon as somebody does who is none of these."""
+    until("nobody takes over", lambda: leads(lab) not in ("", *gone), ELECTED_WITHIN_S)
+    return leads(lab)
+
+
 def well_again(lab: Contract, deadline_s: float = 240) -> None:
     """Wait until `till status` would find nothing wrong."""
     deadline = time.monotonic() + deadline_s
@@ -72,7 +80,7 @@ def home(lab: Contract) -> None:
 def well_led(lab: Contract) -> str:
     """Have the fleet well, and led from a site with an edge; returns the leading host."""
     well_again(lab)
-    if leads(lab) not in [host.name for host in lab.hosts if Role.EDGE in host.roles]:
+    if leads(lab) not in edges(lab):
         home(lab)
     return leader(lab)
 

@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from infra.contract import Contract, Role
+from infra.contract import Contract
 from tests.fleet.conftest import STACK, inside, till
 from tests.fleet.database import leader, until
 from tests.fleet.faults import fault
-from till import probe
+from tests.fleet.places import edges, first
 from till.paths import CHECKOUT, VENV_BIN
-from till.smoke import SIMULATOR_PORT
 from till.thresholds import host_policy
 
 FAULT_S = host_policy()["failover_drill_fault_s"]
@@ -29,14 +28,6 @@ TRACES = (
     "systemctl is-active haproxy pdns patroni | grep -v '^active'; "
     "systemctl list-timers --no-legend till-fault-heal.timer; true"
 )
-
-
-def first(lab: Contract) -> str:
-    return edges(lab)[0]
-
-
-def edges(lab: Contract) -> list[str]:
-    return [host.name for host in lab.hosts if Role.EDGE in host.roles]
 
 
 @contextmanager
@@ -68,14 +59,6 @@ def policy(**changed: Any) -> Iterator[None]:
     )
     with fault("ops", f"cp -p {POLICY} {KEPT} && python3 - <<'E'\n{program}\nE", f"mv {KEPT} {POLICY}"):
         yield
-
-
-def ledger(lab: Contract) -> int:
-    """How many captures PayPal's side has."""
-    assert lab.outside
-    place = f"{lab.outside.host.address}:{SIMULATOR_PORT}"
-    with probe.Site(lab.outside.paypal_name, place, probe.internal_trust(lab)) as paypal:
-        return len(paypal.ask("GET", "/_simulator/ledger").json()["captures"])
 
 
 def events() -> list[dict[str, list[str]]]:

@@ -16,6 +16,7 @@ from tests.fleet.answers import Answers
 from tests.fleet.conftest import STACK, inside, till
 from tests.fleet.database import until, well_again
 from tests.fleet.faults import paused
+from tests.fleet.places import other_edge, site_of
 from tests.policy import POLICY
 from till import probe
 
@@ -52,10 +53,6 @@ def settle(told: Answers) -> None:
     told.switched(site_of(told.lab, leader()), time.time(), HOLD_DOWN_S + SLACK_S)
 
 
-def site_of(lab: Contract, host: str) -> str:
-    return next(one.site for one in lab.hosts if one.name == host)
-
-
 def signed(answers: Answers, *silent: str) -> None:
     """What is answered just now holds against the zone's key, if the zone has one."""
     names = answers.lab.names
@@ -67,7 +64,7 @@ def signed(answers: Answers, *silent: str) -> None:
 def pair(lab: Contract) -> tuple[str, str]:
     """The site that leads and the other one; in this lab a site's edge host has its name."""
     first = leader()
-    return first, next(host.name for host in lab.hosts if Role.EDGE in host.roles and host.name != first)
+    return first, other_edge(lab, first)
 
 
 def move_leader(host: str) -> float:

@@ -12,8 +12,10 @@ import pytest
 from infra.contract import Contract
 from tests.fleet.conftest import STACK, inside, till
 from tests.fleet.database import leader
-from tests.fleet.drills import FAULT_S, begun, breakable, events, first, ledger, policy
+from tests.fleet.drills import FAULT_S, begun, breakable, events, policy
 from tests.fleet.faults import fault
+from tests.fleet.places import first
+from tests.fleet.reconcile import ledger
 from till import journal
 from till.paths import journal_file
 from till.thresholds import thresholds

@@ -13,8 +13,9 @@ import pytest
 from infra.contract import Contract
 from tests.fleet.conftest import STACK, container, inside, till
 from tests.fleet.database import until
-from tests.fleet.drills import FAULT_S, ROAD, UNIT, begun, breakable, edges, first, policy, traces, unwell
+from tests.fleet.drills import FAULT_S, ROAD, UNIT, begun, breakable, policy, traces, unwell
 from tests.fleet.faults import fault
+from tests.fleet.places import edges, first
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(600)]
 

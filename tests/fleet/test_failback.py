@@ -13,7 +13,8 @@ import pytest
 from infra.contract import Contract, Role
 from tests.fleet.answers import RESOLVER, Answers
 from tests.fleet.conftest import STACK, container, inside, till
-from tests.fleet.database import leader, leads, until
+from tests.fleet.database import home, leader, leads, until
+from tests.fleet.places import first
 from tests.fleet.told import Told
 from till import successor
 
@@ -40,27 +41,17 @@ done
 
 
 @pytest.fixture(autouse=True)
-def home(lab: Contract) -> Iterator[None]:
+def settled(lab: Contract) -> Iterator[None]:
     """Well, and led by the first site: before and after."""
-    settle(lab)
+    home(lab)
     yield
-    settle(lab)
-
-
-def settle(lab: Contract) -> None:
-    until("the fleet is not well", lambda: till("status", STACK)[0] == 0, 240)
-    until("the first site does not lead", lambda: till("failback", STACK)[0] == 0, 240)
-
-
-def preferred_host(lab: Contract) -> str:
-    site = successor.preferred(lab)
-    return next(host.name for host in lab.hosts if host.site == site and Role.EDGE in host.roles)
+    home(lab)
 
 
 @contextmanager
 def automatic(lab: Contract, after_s: float) -> Iterator[str]:
     """Failback by itself on the preferred site's host, as a provision with that policy would have it."""
-    host = preferred_host(lab)
+    host = first(lab)
     before = inside(host, f"cat {SETTINGS}")
     settings = json.loads(before)
     settings["policy"] |= {"automatic": True, "after_s": after_s}
@@ -133,7 +124,7 @@ def test_what_a_person_moved_stays_what_was_lost_comes_back_and_a_relapse_is_the
 def test_a_link_that_drops_every_few_seconds_moves_the_leader_and_the_names_once_at_most(
     lab: Contract, policy: str
 ) -> None:
-    host = preferred_host(lab)
+    host = first(lab)
     told = Told()
     with Answers(lab) as answers:
         began, leaders = time.time(), [leader(lab)]

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from infra.contract import Contract, Role
+from infra.contract import Contract
 from tests.fleet.answers import RESOLVER, Answers
 from tests.fleet.conftest import STACK, inside, till
 from tests.fleet.database import home, leader, leads, well_again
 from tests.fleet.faults import fault
 from tests.fleet.load import Load
+from tests.fleet.places import edges, site_of
 from tests.fleet.reconcile import reconciled
 from till import journal
 from till.paths import journal_file
@@ -105,7 +106,7 @@ def test_already_there_changes_nothing_and_writes_nothing(lab: Contract) -> None
 def test_a_site_that_is_not_well_is_refused_and_the_old_one_leads_on(lab: Contract) -> None:
     _, other = successive(lab)
     before = leader(lab)
-    host = next(one.name for one in lab.hosts if one.site == other and Role.EDGE in one.roles)
+    host = next(edge for edge in edges(lab) if site_of(lab, edge) == other)
     for unit, words in (("haproxy", "no edge of site"), ("patroni", "no copy that could lead")):
         with fault(host, f"systemctl stop {unit}", f"systemctl start {unit}"):
             code, told, _ = till("failover", STACK, "--to", other)
@@ -132,10 +133,9 @@ def test_a_no_of_the_host_or_of_patroni_is_told_and_nothing_moves(lab: Contract)
 
 def successive(lab: Contract) -> tuple[str, str]:
     """The first site and the next one that has an edge."""
-    first, other, *_ = dict.fromkeys(host.site for host in lab.hosts if Role.EDGE in host.roles)
+    first, other, *_ = dict.fromkeys(site_of(lab, edge) for edge in edges(lab))
     return first, other
 
 
 def site_of_leader(lab: Contract) -> str:
-    leading = leader(lab)
-    return next(host.site for host in lab.hosts if host.name == leading)
+    return site_of(lab, leader(lab))

@@ -6,7 +6,6 @@ Beside the buyers, writers on every database host write to their own copy alone:
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -14,9 +13,10 @@ import pytest
 from infra.contract import Contract, Role
 from tests.fleet.answers import RESOLVER, Answers
 from tests.fleet.conftest import inside
-from tests.fleet.database import home, leader, leads, until, well_again, well_led
+from tests.fleet.database import elected, leader, leads, well_again
 from tests.fleet.faults import cut, destroyed, fault, paused, slowed
 from tests.fleet.load import Load
+from tests.fleet.places import address, copies, site_of
 from tests.fleet.reconcile import reconciled
 from tests.fleet.writes import Writes
 from tests.policy import POLICY
@@ -26,35 +26,13 @@ UNIT = "till-lease-release"
 BEFORE_S = 6
 # Longer than Patroni's lease, so that nothing is healed before it would have ended.
 FAULT_S = POLICY["postgres_ttl_s"] + 10
-ELECTED_WITHIN_S = 90
 ETCD_PORTS = "2379, 2380"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def first_site_leads_at_the_end(lab: Contract) -> Iterator[None]:
-    yield
-    home(lab)
-
-
-@pytest.fixture
-def before(lab: Contract) -> Iterator[str]:
-    """The leading host of a fleet that is well; it is so again after the test."""
-    yield well_led(lab)
-    well_again(lab)
-
-
-def address(lab: Contract, name: str) -> str:
-    return next(host.address for host in lab.hosts if host.name == name)
-
-
-def copies(lab: Contract, but: str) -> list[str]:
-    return [host.name for host in lab.hosts if Role.DATABASE in host.roles and host.name != but]
 
 
 def said(lab: Contract, since: float) -> list[str]:
     """What the watches of all hosts said after that time, each with its host."""
     found = []
-    for host in [host.name for host in lab.hosts if Role.DATABASE in host.roles]:
+    for host in copies(lab):
         lines = inside(host, f"journalctl -u {UNIT} -o cat --since @{since:.0f}").splitlines()
         found += [f"{host}: {line}" for line in lines if "released" in line]
     return found
@@ -64,18 +42,12 @@ def released(lab: Contract, since: float) -> list[str]:
     return [line for line in said(lab, since) if ": released: " in line]
 
 
-def successor(lab: Contract, before: str) -> str:
-    until("nobody takes over", lambda: leads(lab) not in ("", before), ELECTED_WITHIN_S)
-    return leads(lab)
-
-
 def test_a_dead_leaders_key_goes_before_its_lease(lab: Contract, before: str) -> None:
     with Answers(lab) as answers, Load(lab) as load:
         time.sleep(BEFORE_S)
         with destroyed(before) as at:
-            after = successor(lab, before)
-            site = next(host.site for host in lab.hosts if host.name == after)
-            followed = answers.switched(site, at, 30, before)
+            after = elected(lab, before)
+            followed = answers.switched(site_of(lab, after), at, 30, before)
             time.sleep(15)
             load.stop()
     well_again(lab)
@@ -95,7 +67,7 @@ def test_without_it_the_lease_ends_by_itself(lab: Contract, before: str) -> None
             stopped.enter_context(fault(host, f"systemctl stop {UNIT}", f"systemctl start {UNIT}"))
         time.sleep(BEFORE_S)
         with destroyed(before) as at:
-            successor(lab, before)
+            elected(lab, before)
             elected_s = time.time() - at
             time.sleep(10)
             load.stop()
@@ -113,7 +85,7 @@ def test_two_sides_of_a_partition_never_both_acknowledge(lab: Contract, before: 
     with Writes(before, before, *others) as writes:
         time.sleep(BEFORE_S)
         with cut(before, *[address(lab, name) for name in others]) as at:
-            after = successor(lab, before)
+            after = elected(lab, before)
             time.sleep(max(0.0, at + FAULT_S - time.time()))
     well_again(lab)
     told = {host: len(writes.after(host, at + 1)) for host in writes.hosts}
@@ -129,7 +101,7 @@ def test_a_frozen_leader_that_thaws_forks_nothing(lab: Contract, before: str) ->
     with Load(lab, limit_s=150) as load, Writes(before, before, *copies(lab, before)) as writes:
         time.sleep(BEFORE_S)
         with paused(before) as at:
-            after = successor(lab, before)
+            after = elected(lab, before)
             time.sleep(max(0.0, at + FAULT_S - time.time()))
         thawed_at = time.time()
         time.sleep(10)
@@ -164,7 +136,7 @@ def test_a_leader_that_loses_the_store_only_steps_down_by_its_lease(lab: Contrac
     with Writes(before, before, *copies(lab, before)) as writes:
         time.sleep(BEFORE_S)
         with cut(before, *stores, ports=ETCD_PORTS) as at:
-            after = successor(lab, before)
+            after = elected(lab, before)
             time.sleep(max(0.0, at + FAULT_S - time.time()))
     well_again(lab)
     assert released(lab, at) == [], said(lab, at)

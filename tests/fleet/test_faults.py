@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from infra.contract import Contract, Role
 from tests.fleet.answers import RESOLVER, Answers
 from tests.fleet.conftest import STACK, inside, till
-from tests.fleet.database import PSQL, home, leader, leads, store_leads_on, until, well_again, well_led, write_wal
+from tests.fleet.database import (
+    PSQL,
+    elected,
+    leader,
+    leads,
+    store_leads_on,
+    until,
+    well_again,
+    write_wal,
+)
 from tests.fleet.faults import cut, destroyed, fault, paused
 from tests.fleet.load import Load
+from tests.fleet.places import address, other_edge, site_of
 from tests.fleet.reconcile import reconciled
 from tests.fleet.writes import Writes
 from tests.policy import POLICY
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(900)]
-ELECTED_WITHIN_S = 90
 LOAD_S = 10
 STORE_RETURNS_WITHIN_S = 90
 # A hold-down, a TTL, and what a busy machine adds.
@@ -28,39 +36,8 @@ FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 SKEW_S = 600
 
 
-@pytest.fixture(scope="module", autouse=True)
-def first_site_leads_at_the_end(lab: Contract) -> Iterator[None]:
-    yield
-    home(lab)
-
-
-@pytest.fixture
-def before(lab: Contract) -> Iterator[str]:
-    """The leading host of a fleet that is well; it is so again after the test."""
-    yield well_led(lab)
-    well_again(lab)
-
-
-def address(lab: Contract, name: str) -> str:
-    return next(host.address for host in lab.hosts if host.name == name)
-
-
-def site_of(lab: Contract, name: str) -> str:
-    return next(host.site for host in lab.hosts if host.name == name)
-
-
-def other_site(lab: Contract, before: str) -> str:
-    """The host at another site that has an edge."""
-    return next(host.name for host in lab.hosts if Role.EDGE in host.roles and host.name != before)
-
-
-def elected(lab: Contract, *gone: str) -> str:
-    until("nobody takes over", lambda: leads(lab) not in ("", *gone), ELECTED_WITHIN_S)
-    return leads(lab)
-
-
 def test_both_sites_down_leave_no_majority_and_nothing_is_acknowledged_or_lost(lab: Contract, before: str) -> None:
-    sites = [before, other_site(lab, before)]
+    sites = [before, other_edge(lab, before)]
     with Writes(before, *sites, "ops") as writes:
         time.sleep(LOAD_S)
         with destroyed(*sites) as at:
@@ -111,7 +88,7 @@ def test_with_one_nameserver_down_names_are_answered_and_the_fault_is_told(lab: 
 
 
 def test_a_stale_copy_is_not_promoted(lab: Contract, before: str) -> None:
-    stale = other_site(lab, before)
+    stale = other_edge(lab, before)
     with Writes(before, before, "ops") as writes, cut(stale, address(lab, before)):
         until("ops is not waited for", lambda: "ops" in waited_for(before), 60)
         time.sleep(LOAD_S)
@@ -133,7 +110,7 @@ def waited_for(host: str) -> str:
 
 
 def test_a_full_disk_on_the_copy_stops_no_payment(lab: Contract, before: str) -> None:
-    copy = other_site(lab, before)
+    copy = other_edge(lab, before)
     small = (
         f"set -e; systemctl stop patroni; size=$(( $(du -sm {DATA} | cut -f1) + 30 )); mkdir -p /mnt/small"
         f"; mount -t tmpfs -o size=${{size}}m,mode=700 small /mnt/small; cp -a {DATA}/. /mnt/small/"
@@ -164,7 +141,7 @@ def told_of(copy: str) -> bool:
 
 
 def test_a_clock_that_is_ten_minutes_off_changes_nothing(lab: Contract, before: str) -> None:
-    copy = other_site(lab, before)
+    copy = other_edge(lab, before)
     drop_in = "/etc/systemd/system/patroni.service.d/skew.conf"
     variables = f"LD_PRELOAD={FAKETIME} FAKETIME=+{SKEW_S}s FAKETIME_DONT_FAKE_MONOTONIC=1"
     ahead = (
