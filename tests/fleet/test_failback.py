@@ -10,11 +10,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from infra.contract import Contract, Role
+from infra.contract import Contract
 from tests.fleet.answers import RESOLVER, Answers
 from tests.fleet.conftest import STACK, container, inside, till
 from tests.fleet.database import home, leader, leads, until
-from tests.fleet.places import first
+from tests.fleet.places import first, other_edge
 from tests.fleet.told import Told
 from till import successor
 
@@ -79,7 +79,7 @@ def state(host: str) -> dict[str, object]:
 def taken_away(lab: Contract) -> str:
     """The leader moves to the other site, not by a person's verb; the host that leads now."""
     old = leader(lab)
-    new = next(host.name for host in lab.hosts if Role.EDGE in host.roles and host.name != old)
+    new = other_edge(lab, old)
     members = f"{PATRONICTL} list -f json"
     until(
         "no synchronous copy", lambda: {"Member": new, "Role": "Sync Standby"}.items() <= member(new, members).items()

@@ -63,9 +63,13 @@ class Watch:
         self.heard: Heard | None = None
         self.said_silent = False
 
+    def seen(self) -> Cluster:
+        """Who leads, as the store has it."""
+        return till_release.cluster(self.store.keys(self.prefix))
+
     def look(self) -> Cluster:
-        """Who leads, as the store has it; the watch turns to a new leader's host."""
-        seen = till_release.cluster(self.store.keys(self.prefix))
+        """The same; the watch turns to a new leader's host."""
+        seen = self.seen()
         if self.heard and (seen.leader, seen.address) != (self.heard.leader, self.heard.address):
             self.heard.end()
             self.heard = None
@@ -143,7 +147,7 @@ def without_figures(sentence: str) -> str:
 def now(settings: dict[str, Any], leader: str) -> dict[str, Any]:
     watched = Watch(settings)
     try:
-        seen = watched.look()
+        seen = watched.seen()
         if seen.leader != leader:
             return {"released": False, "reason": f"{seen.leader or 'nobody'} leads, not {leader}"}
         to_release, why = till_release.decide(watched.me, seen, 0.0, [], watched.after_s, asked=True)
