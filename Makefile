@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test soak lint tools requirements
+.PHONY: help up down test lint tools requirements
 
 help: ## What there is to do
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 22
@@ -17,14 +17,11 @@ down: ## Remove everything that `make up` made; caches stay (~/.cache/till)
 	@if [[ -x $(BIN)/till ]]; then $(BIN)/till down lab; fi
 	@PYTHONDONTWRITEBYTECODE=1 python3 -m tools.leftovers
 
-# Two at once: those that share this checkout's lab one after the other, the rest beside them.
+# Two processes, each with a lab of its own (tests/conftest.py).
 test: ## Every test; brings up labs of its own where it needs them
 	@tools/setup --tests
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/pytest -n 2 -m "not soak" $(PYTEST_ARGS)
-
-soak: tools ## The tests that are too long for each `make test`, on this checkout's lab
-	@$(BIN)/pytest -m soak $(PYTEST_ARGS)
+	@$(BIN)/pytest -n 2 $(PYTEST_ARGS)
 
 lint: ## ruff, mypy, ansible-lint (profile production), shellcheck
 	$(BIN)/ruff check .

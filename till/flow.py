@@ -138,14 +138,14 @@ def up(name: str, progress: Progress, version: str = FIRST_RELEASE) -> tuple[Con
 
 def down(name: str, progress: Progress, confirmation: str = "") -> dict[str, Any]:
     """Remove a stack: what Pulumi made, its releases, and what Pulumi wrote into a lab's settings file."""
-    stack.known(name)
-    if name != "lab" and confirmation != name:
+    lab = stack.is_lab(name)
+    if not lab and confirmation != name:
         raise Refused(f"down removes stack {name} for good", f"till down {name} --confirm {name}")
     with progress.phase("pulumi destroy"), change(name, "down", progress):
         stack.destroy(name, progress.say)
     shutil.rmtree(STATE / "releases" / name, ignore_errors=True)
-    if name == "lab":
-        _without_salt(CHECKOUT / "Pulumi.lab.yaml")
+    if lab:
+        _without_salt(stack.settings_file(name))
     return {"phases": progress.phases}
 
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -19,9 +20,21 @@ UP_TIMEOUT_S = 900
 DESTROY_TIMEOUT_S = 600
 
 
+def settings_file(stack: str) -> Path:
+    return CHECKOUT / f"Pulumi.{stack}.yaml"
+
+
+def is_lab(stack: str) -> bool:
+    """Whether its settings say that Pulumi makes its hosts on this machine; also of a stack without a contract."""
+    from ruamel.yaml import YAML
+
+    found = YAML(typ="safe").load(settings_file(known(stack)).read_text()) or {}
+    return bool(found.get("config", {}).get("till:environment") == "lab")
+
+
 def known(stack: str) -> str:
     """The name, or an error when this project has no such stack."""
-    if not (CHECKOUT / f"Pulumi.{stack}.yaml").is_file():
+    if not settings_file(stack).is_file():
         there = sorted(path.name.split(".")[1] for path in CHECKOUT.glob("Pulumi.*.yaml"))
         raise UsageError(
             f"stack {stack!r} is not one of this project's: there is no Pulumi.{stack}.yaml",

@@ -32,12 +32,16 @@ TRACES = (
 
 @contextmanager
 def breakable(lab: Contract) -> Iterator[None]:
-    """A fleet that a drill may break, led by its first site, before the block; no trace of a fault after it."""
+    """A fleet that a drill may break, led by its first site, before the block; no trace of a fault after it.
+
+    A drill whose verdict was no leaves its unit failed, which would be the next file's fault.
+    """
     if leader(lab) != first(lab):
         assert till("failback", STACK)[0] == 0
     until("the fleet is not well", lambda: unwell() == [], 180)
     yield
     until("a fault stays", lambda: traces(lab) == {}, FAULT_S["host-kill"] + 60)
+    inside("ops", f"systemctl reset-failed {UNIT} || true")
 
 
 def unwell() -> list[str]:

@@ -75,7 +75,6 @@ def test_a_killed_host_costs_seconds_and_no_payment(lab: Contract) -> None:
     assert code == 0 and listed["drills"][-1]["name"] == told["name"] and "requests" not in listed["drills"][-1]
 
 
-@pytest.mark.soak
 def test_a_site_that_is_cut_off_acknowledges_nothing_that_is_lost(lab: Contract) -> None:
     told = held("site-partition")
     assert told["promoted_s"] > 0 and told["failback_s"] > 0
@@ -89,7 +88,6 @@ def test_a_killed_database_comes_back_or_another_leads(lab: Contract) -> None:
     assert leader(lab) == first(lab)
 
 
-@pytest.mark.soak
 def test_a_killed_edge_is_left_by_names_and_the_leader_stays(lab: Contract) -> None:
     told = held("edge-kill")
     assert told["detected_s"] > 0 and told["dns_switch_s"] > 0

@@ -93,7 +93,6 @@ def member(name: str, members: str) -> dict[str, object]:
     return next((one for one in json.loads(inside("ops", members)) if one["Member"] == name), {})
 
 
-@pytest.mark.soak
 def test_what_a_person_moved_stays_what_was_lost_comes_back_and_a_relapse_is_the_last(lab: Contract) -> None:
     told, other = Told(), next(site for site in successor.sites(lab) if site != successor.preferred(lab))
     with automatic(lab, AFTER_S) as host:
@@ -120,7 +119,7 @@ def test_what_a_person_moved_stays_what_was_lost_comes_back_and_a_relapse_is_the
     assert state(host)["held"] == ""
 
 
-@pytest.mark.parametrize("policy", ["manual", pytest.param("automatic", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("policy", ["manual", "automatic"])
 def test_a_link_that_drops_every_few_seconds_moves_the_leader_and_the_names_once_at_most(
     lab: Contract, policy: str
 ) -> None:

@@ -77,7 +77,6 @@ def test_a_planned_move_and_the_way_back_fail_no_payment(lab: Contract) -> None:
         well_again(lab, 120)
 
 
-@pytest.mark.soak
 @pytest.mark.usefixtures("settled")
 def test_ten_moves_in_a_row_each_leave_a_healthy_cluster(lab: Contract) -> None:
     first, other = successive(lab)

@@ -145,9 +145,7 @@ def test_a_leader_that_loses_the_store_only_steps_down_by_its_lease(lab: Contrac
     writes.drop(leader(lab))
 
 
-@pytest.mark.parametrize(
-    "cores", [pytest.param(0.3, marks=pytest.mark.soak), 0.1], ids=lambda cores: f"{cores:g} of a core"
-)
+@pytest.mark.parametrize("cores", [0.3, 0.1], ids=lambda cores: f"{cores:g} of a core")
 def test_a_slow_leader_loses_and_forks_nothing_whoever_leads_then(lab: Contract, before: str, cores: float) -> None:
     with Load(lab) as load, Writes(before, before, *copies(lab, before)) as writes:
         time.sleep(BEFORE_S)

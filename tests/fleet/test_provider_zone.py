@@ -19,7 +19,7 @@ from till import flow, recovery_flow, stack
 from till.progress import Progress
 from till.public_zone import edges, service_names
 
-pytestmark = [pytest.mark.fleet, pytest.mark.soak, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.fleet, pytest.mark.timeout(600)]
 TAGS = "nameserver"
 # What resolvers remember, and what a busy machine adds.
 RESOLVED_WITHIN_S = POLICY["policy_provider_record_ttl_s"] + 15

@@ -139,7 +139,6 @@ def test_an_alert_reaches_people_and_so_does_its_end(lab: Contract) -> None:
     assert "A test." in began.text
 
 
-@pytest.mark.soak
 def test_one_host_of_three_tells_though_it_has_no_quorum_and_ops_away_is_told_without_ops(lab: Contract) -> None:
     gone, told = leader(lab), Told()
     ops = next(host.name for host in lab.hosts if Role.MONITORING in host.roles)

@@ -124,3 +124,9 @@ def test_a_contract_that_is_not_ours_is_named_without_its_values(
     with pytest.raises(UsageError, match=told) as raised:
         stack.contract(NAME)
     assert CANARY not in str(raised.value)
+
+
+def test_only_what_pulumi_makes_on_this_machine_is_a_lab() -> None:
+    assert [stack.is_lab(name) for name in ("lab", "staging", "production")] == [True, False, False]
+    with pytest.raises(UsageError, match=r"there is no Pulumi\.nope\.yaml"):
+        stack.is_lab("nope")
