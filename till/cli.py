@@ -76,18 +76,22 @@ def release_build(
 def deploy(
     stack: Stack,
     version: Annotated[str, typer.Argument()],
+    strategy: Annotated[str, typer.Option(help="blue-green, rolling or canary; policy's by default")] = "",
+    bake_s: Annotated[float | None, typer.Option(help="seconds at all of the traffic before it is kept")] = None,
+    override: Annotated[str, typer.Option(help="why a rule of policy does not count this time")] = "",
     check: Check = False,
     diff: Diff = False,
     as_json: Json = False,
 ) -> None:
-    """Ship a built release to the idle slot, gate, switch, gate again, or keep the old one."""
-    from till import flow
+    """Ship a built release to the idle slot, try it, give it traffic step by step, or keep the old one."""
+    from till import deploy, flow
 
+    wish = deploy.Wish(version, strategy, bake_s, override)
     answer(
         stack,
         as_json,
-        lambda progress: flow.deploy_release(stack, version, progress, check, diff),
-        line("old_version", "new_version", "changed", "switch_s"),
+        lambda progress: flow.deploy_release(stack, wish, progress, check, diff),
+        line("old_version", "new_version", "verdict", "changed", "switch_s", "failed_requests"),
     )
 
 

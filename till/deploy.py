@@ -1,16 +1,21 @@
-"""A deploy: ship to the idle slot, gate, switch, gate again; any no keeps or restores the old release."""
+"""A deploy: ship to the idle slot, try it, give it traffic step by step; any no brings the old release back."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from till import gates, play, probe, release, slots, smoke
+from till import deploy_record, gates, play, probe, release, slots, smoke
+from till.deploy_record import Record
 from till.errors import GateSaidNo, Interrupted, TillError
 from till.outcome import PlayResult
 from till.paths import release_dir
 from till.progress import Progress
+from till.rollout import plan, preview
+from till.rollout.vps import Edges, Intent
+from till.rollout.walk import Walk
 from till.thresholds import thresholds
 from till.workplace import Workplace
 
@@ -19,65 +24,161 @@ WAIT_STEP_S = 0.3
 HEALTH_GATE = "Start and wait for health"
 
 
-@dataclass
-class Outcome:
-    """What a deploy did; times in seconds. `changed` counts tasks on hosts."""
-
-    old_version: str | None
-    new_version: str
-    verdict: str = "pass"
-    reason: str = ""
-    changed: int = 0
-    ship_s: float = 0.0
-    switch_s: float = 0.0
-    smoke: dict[str, Any] = field(default_factory=dict)
-
-
 @dataclass(frozen=True)
-class _Before:
-    """What served before; `slot` is None when nothing did, or hosts differed."""
+class Wish:
+    """What is asked for: the strategy, the last step's hold (None: policy's), and why rules don't count this time."""
 
-    slot: str | None
-    version: str | None
+    version: str
+    strategy: str = ""
+    bake_s: float | None = None
+    override: str = ""
+
+    def steps(self) -> tuple[plan.Step, ...]:
+        policy = thresholds()["rollout"]
+        return plan.steps(self.strategy or policy["strategy"], policy, self.bake_s)
 
 
-def run(workplace: Workplace, version: str, progress: Progress, check: bool = False, diff: bool = False) -> Outcome:
-    """Deploy a built release to every app host of the stack.
+@dataclass
+class Deploy:
+    """One deploy under way. `check` raises when it may not go on: another change holds the lock."""
 
-    Raises GateSaidNo when a gate said no and the old release serves (again), TillError when it failed before any
-    switch; both carry the outcome as their facts.
-    """
-    stack = workplace.contract.stack
-    manifest = release.load(stack, version)
-    before = _Before(*slots.before_all(slots.read(workplace)))
-    outcome = Outcome(old_version=before.version, new_version=version)
-    progress.say(f"serving now: {before.version or 'nothing yet'}{f' ({before.slot})' if before.slot else ''}")
-    _ship(workplace, manifest, outcome, progress, check, diff)
-    if check:
-        return outcome
-    switched: PlayResult | None = None
-    try:
-        switched = play.run(workplace, "switch.yml", progress, {"release_version": version})
-        outcome.switch_s = switched.duration_s
-        outcome.changed += sum(switched.changed.values())
-        switched.raise_for_failure(workplace.contract, f"till deploy {stack} {version}")
-        _proves(workplace, manifest, outcome, progress)
-    except (TillError, KeyboardInterrupt) as reason:
-        told = reason if isinstance(reason, TillError) else Interrupted("interrupted before the last gate")
-        outcome.verdict, outcome.reason = "fail", told.message
-        if switched is not None and switched.succeeded and not switched.changed:
-            raise _no(told)(
-                f"{version} was serving already and nothing was switched: {told.message}",
-                f"till status {stack}",
-                asdict(outcome),
+    workplace: Workplace
+    wish: Wish
+    manifest: release.Manifest
+    record: Record
+    progress: Progress
+    check: Callable[[], None] = lambda: None
+    changed: int = 0
+
+    def run(self) -> dict[str, Any]:
+        """Deploy to every host; returns what the verb tells.
+
+        Raises GateSaidNo when a gate said no and the old release serves (again), TillError when it failed before any
+        traffic moved; both carry the same as their facts.
+        """
+        try:
+            self._run()
+        except (TillError, KeyboardInterrupt) as reason:
+            verdict = self.record.verdict if self.record.verdict == "insufficient" else "fail"
+            deploy_record.finish(self.record, verdict, str(reason).splitlines()[0] or "interrupted")
+            if isinstance(reason, TillError):
+                reason.facts |= self.facts()
+            raise
+        deploy_record.finish(self.record, "pass")
+        return self.facts()
+
+    def facts(self) -> dict[str, Any]:
+        return {**deploy_record.facts(self.record), "changed": self.changed, "record": self.record.name}
+
+    def _run(self) -> None:
+        steps = self.wish.steps()
+        self.record.plan = [deploy_record.PlanStep(percent=one.percent, hold_s=one.hold_s) for one in steps]
+        with self._phase("ship"):
+            self._shipped(ship(self.workplace, self.manifest, self.progress))
+        self.check()
+        edges = Edges(self.workplace)
+        intents = edges.intend(version=self.manifest.version)
+        walk = Walk(self.workplace, edges, intents, self.manifest, self.record, self.progress, self.check)
+        try:
+            self._lead(walk, steps)
+        except (TillError, KeyboardInterrupt) as reason:
+            told = reason if isinstance(reason, TillError) else Interrupted("interrupted before the last gate")
+            self._take_back(edges, intents, told)
+
+    def _lead(self, walk: Walk, steps: tuple[plan.Step, ...]) -> None:
+        """From the first look at the new release to all of the traffic, and proof of it."""
+        beside = any(one.beside for one in walk.intents.values())
+        if beside:
+            with self._phase("preview"):
+                preview.run(walk)
+            with self._phase("steps"):
+                walk.go(steps)
+        self.check()
+        with self._phase("promote"):
+            began = time.monotonic()
+            walk.edges.promote(walk.intents)
+            if not beside:
+                self.record.switch_s = round(time.monotonic() - began, 2)
+            self.changed += sum(one.moves for one in walk.intents.values())
+            walk.edges.drain()
+        with self._phase("prove"):
+            proves(self.workplace, self.manifest, self.progress)
+
+    def _phase(self, name: str) -> Any:
+        return _Phase(self.record, name, self.progress)
+
+    def _shipped(self, shipped: PlayResult) -> None:
+        self.changed = sum(shipped.changed.values())
+        if shipped.succeeded:
+            return
+        version, stack = self.manifest.version, self.workplace.contract.stack
+        serving = f"{self.record.old_version} serves on" if self.record.old_version else "nothing was switched"
+        if shipped.failures and all(one.task == HEALTH_GATE for one in shipped.failures):
+            raise GateSaidNo(
+                f"{version} does not get healthy, {serving}: {_reasons(shipped)}",
+                f"mend it, build a new version, then till deploy {stack} VERSION",
+            )
+        shipped.raise_for_failure(
+            self.workplace.contract, f"{serving}; mend the cause, then till deploy {stack} {version}"
+        )
+
+    def _take_back(self, edges: Edges, intents: dict[str, Intent], reason: TillError) -> None:
+        """Lead traffic to what served before; always raises."""
+        stack, version = self.workplace.contract.stack, self.manifest.version
+        kind = Interrupted if isinstance(reason, Interrupted) else GateSaidNo
+        if not any(one.moves for one in intents.values()):
+            raise kind(
+                f"{version} was serving already and nothing was switched: {reason.message}", f"till status {stack}"
             ) from reason
-        _take_back(workplace, before, outcome, told, progress)
-    return outcome
+        if all(one.old_slot is None for one in intents.values()):
+            raise kind(
+                f"{version}: {reason.message}; there is no older release to return to", f"till status {stack}"
+            ) from reason
+        self.progress.say(f"back to {self.record.old_version or 'what served before'}: {reason.message}")
+        began = time.monotonic()
+        try:
+            edges.revert(intents)
+        except TillError as second:
+            second.message = f"{reason.message}; and the way back to {self.record.old_version} failed: {second.message}"
+            raise
+        self.record.rollback_s = round(time.monotonic() - began, 2)
+        again = version if kind is Interrupted else "VERSION"
+        raise kind(
+            f"{version} was taken back, {self.record.old_version} serves: {reason.message}",
+            f"mend what was wrong, then till deploy {stack} {again}",
+        ) from reason
 
 
-def _ship(
-    workplace: Workplace, manifest: release.Manifest, outcome: Outcome, progress: Progress, check: bool, diff: bool
-) -> None:
+class _Phase:
+    """A phase of a deploy: told, timed, and on the disk when it ends."""
+
+    def __init__(self, record: Record, name: str, progress: Progress) -> None:
+        self._record, self._name, self._progress = record, name, progress
+
+    def __enter__(self) -> None:
+        self._began = time.monotonic()
+        self._progress.say(self._name)
+
+    def __exit__(self, *_: object) -> None:
+        self._record.phases = {**self._record.phases, self._name: round(time.monotonic() - self._began, 1)}
+        deploy_record.save(self._record)
+
+
+def begun(workplace: Workplace, wish: Wish, manifest: release.Manifest, by: str, progress: Progress) -> Record:
+    """The record of a deploy, with what serves before it."""
+    before = slots.read(workplace)
+    slot, version = slots.before_all(before)
+    progress.say(f"serving now: {version or 'nothing yet'}{f' ({slot})' if slot else ''}")
+    return deploy_record.begin(
+        workplace.contract.stack, "deploy", by, wish.version, override=wish.override, old_version=version,
+        new_sha256=manifest.sha256, strategy=wish.strategy or thresholds()["rollout"]["strategy"],
+    )  # fmt: skip
+
+
+def ship(
+    workplace: Workplace, manifest: release.Manifest, progress: Progress, check: bool = False, diff: bool = False
+) -> PlayResult:
+    """Bring a release into the idle slot of every host and start it there; no traffic moves."""
     stack, version = workplace.contract.stack, manifest.version
     variables = {
         "release_version": version,
@@ -85,35 +186,20 @@ def _ship(
         "release_sha256": manifest.sha256,
         "release_manifest": manifest.model_dump(),
     }
-    shipped = play.run(workplace, "deploy.yml", progress, variables, check=check, diff=diff)
-    outcome.ship_s, outcome.changed = shipped.duration_s, sum(shipped.changed.values())
-    if shipped.succeeded:
-        return
-    serving = f"{outcome.old_version} serves on" if outcome.old_version else "nothing was switched"
-    outcome.verdict, outcome.reason = "fail", _reasons(shipped)
-    if shipped.failures and all(one.task == HEALTH_GATE for one in shipped.failures):
-        raise GateSaidNo(
-            f"{version} does not get healthy, {serving}: {outcome.reason}",
-            f"mend it, build a new version, then till deploy {stack} VERSION",
-            asdict(outcome),
-        )
-    try:
-        shipped.raise_for_failure(workplace.contract, f"{serving}; mend the cause, then till deploy {stack} {version}")
-    except TillError as reason:
-        reason.facts |= asdict(outcome)
-        raise
+    return play.run(workplace, "deploy.yml", progress, variables, check=check, diff=diff)
 
 
 def _reasons(result: PlayResult) -> str:
     return "; ".join(f"{one.host}: {one.message}" for one in [*result.unreachable, *result.failures])
 
 
-def _proves(workplace: Workplace, manifest: release.Manifest, outcome: Outcome, progress: Progress) -> None:
+def proves(workplace: Workplace, manifest: release.Manifest, progress: Progress) -> dict[str, Any]:
     """The gates after the switch: the release is what is served, and something can be bought."""
     _serves(workplace, manifest)
-    if manifest.smoke == "purchase":
-        contract = workplace.contract
-        outcome.smoke = smoke.run(contract, progress, until_approval=not smoke.approves(contract))
+    contract = workplace.contract
+    if manifest.smoke != "purchase":
+        return {}
+    return smoke.run(contract, progress, until_approval=not smoke.approves(contract))
 
 
 def _serves(workplace: Workplace, manifest: release.Manifest) -> None:
@@ -131,32 +217,3 @@ def _serves(workplace: Workplace, manifest: release.Manifest) -> None:
         if time.monotonic() > deadline:
             raise GateSaidNo(verdict.sentence)
         time.sleep(WAIT_STEP_S)
-
-
-def _no(reason: TillError) -> type[TillError]:
-    return Interrupted if isinstance(reason, Interrupted) else GateSaidNo
-
-
-def _take_back(workplace: Workplace, before: _Before, outcome: Outcome, reason: TillError, progress: Progress) -> None:
-    """Lead traffic to the slot that served before; always raises."""
-    stack = workplace.contract.stack
-    if before.slot is None:
-        raise _no(reason)(
-            f"{outcome.new_version}: {reason.message}; there is no older release to return to",
-            f"till status {stack}",
-            asdict(outcome),
-        ) from reason
-    progress.say(f"back to {before.version} ({before.slot}): {reason.message}")
-    back = play.run(workplace, "switch.yml", progress, {"switch_to_slot": before.slot})
-    try:
-        back.raise_for_failure(workplace.contract, f"till status {stack}")
-    except TillError as second:
-        second.message = f"{reason.message}; and the way back to {before.version} failed: {second.message}"
-        second.facts |= asdict(outcome)
-        raise
-    again = outcome.new_version if _no(reason) is Interrupted else "VERSION"
-    raise _no(reason)(
-        f"{outcome.new_version} was taken back, {before.version} serves: {reason.message}",
-        f"mend what was wrong, then till deploy {stack} {again}",
-        asdict(outcome),
-    ) from reason

@@ -12,6 +12,7 @@ from till import (
     challenges,
     config_backup,
     deploy,
+    journal,
     play,
     public_names,
     redact,
@@ -76,19 +77,23 @@ def build_release(name: str, version: str, source: Path, progress: Progress) -> 
 
 
 def deploy_release(
-    name: str, version: str, progress: Progress, check: bool = False, diff: bool = False
+    name: str, wish: deploy.Wish, progress: Progress, check: bool = False, diff: bool = False
 ) -> dict[str, Any]:
-    """Deploy a built release. Returns old and new version, verdict, changed, switch_s and the smoke purchase."""
+    """Deploy a built release; returns what deploy_record.facts and Deploy.facts tell."""
     contract = stack.contract(name)
-    release.load(name, version)
+    manifest = release.load(name, wish.version)
+    wish.steps()
     with opened(contract, artefacts.variables()) as workplace:
         if check:
-            return vars(deploy.run(workplace, version, progress, check=True, diff=diff))
+            checked = deploy.ship(workplace, manifest, progress, check=True, diff=diff)
+            checked.raise_for_failure(contract, f"till deploy {name} {wish.version}")
+            return checked.facts()
         with change(name, "deploy", progress, redact.of(contract)) as facts:
-            facts["new_version"] = version
-            outcome = deploy.run(workplace, version, progress, diff=diff)
-            facts |= {"old_version": outcome.old_version, "switch_s": outcome.switch_s, "changed": outcome.changed}
-    return {"strategy": "blue-green", **vars(outcome)}
+            facts["new_version"] = wish.version
+            record = deploy.begun(workplace, wish, manifest, journal.by(), progress)
+            told = deploy.Deploy(workplace, wish, manifest, record, progress).run()
+            facts |= {one: told[one] for one in ("old_version", "strategy", "switch_s", "changed", "record")}
+    return told
 
 
 def buy(name: str, progress: Progress) -> dict[str, Any]:
@@ -119,7 +124,7 @@ def up(name: str, progress: Progress, version: str = FIRST_RELEASE) -> tuple[Con
         if not release.is_built(name, version):
             build_release(name, version, STOREFRONT, progress)
     with progress.phase("deploy"):
-        deployed = deploy_release(name, version, progress)
+        deployed = deploy_release(name, deploy.Wish(version), progress)
     with progress.phase("verify"):
         checks = verified(name, progress)
     with progress.phase("smoke"):

@@ -99,12 +99,17 @@ def public_trust(contract: Contract) -> ssl.SSLContext:
 
 
 class Site:
-    """A public name at one address: TLS is verified for the name, whatever the address."""
+    """A public name at one address: TLS is verified for the name, whatever the address.
 
-    def __init__(self, name: str, address: str, trust: ssl.SSLContext, timeout_s: float | None = None) -> None:
+    `cookie` goes with each request.
+    """
+
+    def __init__(
+        self, name: str, address: str, trust: ssl.SSLContext, timeout_s: float | None = None, cookie: str = ""
+    ) -> None:
         import httpx
 
-        self.name, self.address = name, address
+        self.name, self.address, self.cookie = name, address, cookie
         self._client = httpx.Client(
             verify=trust,
             timeout=timeout_s or thresholds()["smoke"]["request_timeout_s"],
@@ -123,11 +128,12 @@ class Site:
         """One request; raises TillError when there was no answer."""
         import httpx
 
+        cookies = "; ".join(filter(None, ((headers or {}).get("Cookie"), self.cookie)))
         try:
             return self._client.request(
                 method,
                 f"https://{self.address}{path}",
-                headers={"Host": self.name, **(headers or {})},
+                headers={"Host": self.name, **(headers or {}), **({"Cookie": cookies} if cookies else {})},
                 json=json,
                 extensions={"sni_hostname": self.name},
             )

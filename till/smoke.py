@@ -45,8 +45,8 @@ def approves(contract: Contract) -> bool:
     return contract.outside is not None and contract.paypal.mode == "simulator"
 
 
-def run(contract: Contract, progress: Progress, until_approval: bool = False) -> dict[str, Any]:
-    """A purchase from health check to the row in Directus.
+def run(contract: Contract, progress: Progress, until_approval: bool = False, cookie: str = "") -> dict[str, Any]:
+    """A purchase from health check to the row in Directus; `cookie` leads it to a release that is being tried.
 
     Returns order_id, payment_status, version, transaction_id and steps (seconds); with `until_approval` it ends at
     the buyer's approval, with the payment_status "awaiting approval". Raises GateSaidNo with the step that failed,
@@ -57,7 +57,7 @@ def run(contract: Contract, progress: Progress, until_approval: bool = False) ->
     trust = probe.public_trust(contract)
     address = probe.resolve(contract, contract.names.shop)[0]
     steps.done("resolve", f"{contract.names.shop} is {address}")
-    with probe.Site(contract.names.shop, address, trust) as shop:
+    with probe.Site(contract.names.shop, address, trust, cookie=cookie) as shop:
         version = _healthy(contract, shop, steps)
         buyer = _buyer()
         created = _create(contract, shop, buyer)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import sys
 import tarfile
 from pathlib import Path
@@ -17,33 +16,6 @@ from tests.programs import load
 
 ROLES = Path(__file__).parents[2] / "playbooks" / "roles"
 OURS = ("nameserver", "certificates", "edge", "storefront", "acme_ca", "paypal_simulator", "resolver")
-POLICY = {
-    "ports": {"blue": 3001, "green": 3002},
-    "check_path": "/up",
-    "check_interval_ms": 500,
-    "check_fall": 3,
-    "space_factor": 5,
-}
-EMPTY = {"active": None, "blue": None, "green": None, "digests": {}, "checks": {}, "latest": None, "intent": None}
-
-
-@pytest.fixture
-def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Paths of the programs inside a temporary folder."""
-    slots = load("storefront", "till_slots")
-    monkeypatch.setitem(sys.modules, "till_slots", slots)
-    (tmp_path / "storefront.json").write_text(json.dumps(POLICY))
-    for name, path in {
-        "SETTINGS": "storefront.json",
-        "STATE": "slots.json",
-        "LOCK": "lock",
-        "EDGE": "haproxy",
-        "BACKEND": "haproxy/slots.cfg",
-        "SOCKET": "haproxy/admin.sock",
-    }.items():
-        monkeypatch.setattr(slots, name, tmp_path / path)
-    (tmp_path / "haproxy").mkdir()
-    return tmp_path
 
 
 @pytest.mark.parametrize("role", OURS)
@@ -52,45 +24,6 @@ def test_spec_equals_defaults(role: str) -> None:
     defaults = yaml.load(ROLES / role / "defaults" / "main.yml")
     options = yaml.load(ROLES / role / "meta" / "argument_specs.yml")["argument_specs"]["main"]["options"]
     assert {name: option["default"] for name, option in options.items()} == defaults
-
-
-def weights(text: str) -> dict[str, int]:
-    lines = [line.split() for line in text.splitlines() if " weight " in line]
-    return {words[1]: int(words[words.index("weight") + 1]) for words in lines}
-
-
-def test_only_the_active_slot_gets_traffic(host: Path) -> None:
-    slots = sys.modules["till_slots"]
-    state = {**EMPTY, "active": "green", "blue": "v1.0.0", "green": "v1.1.0"}
-    assert weights(slots.backend(state, POLICY)) == {"blue": 0, "green": 100}
-    assert weights(slots.backend(EMPTY, POLICY)) == {"blue": 0, "green": 0}
-
-
-def test_a_slot_without_a_release_is_not_checked_and_each_has_its_own_path(host: Path) -> None:
-    text = sys.modules["till_slots"].backend({**EMPTY, "blue": "v1.0.0", "checks": {"blue": "/well"}}, POLICY)
-    assert "uri /well" in text and "uri /up" in text
-    disabled = [line.split()[1] for line in text.splitlines() if line.endswith(" disabled")]
-    assert disabled == ["green"]
-
-
-def test_a_failed_switch_leaves_the_old_state_on_disk(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    switching, slots = load("storefront", "slots"), sys.modules["till_slots"]
-    before = {**EMPTY, "active": "blue", "blue": "v1.0.0", "green": "v1.1.0"}
-    slots.save(before)
-    slots.render(before)
-    # There is no HAProxy behind the socket.
-    with pytest.raises(slots.Fault, match="systemctl status haproxy"):
-        switching.switch("green")
-    assert slots.load()["active"] == "blue"
-    assert weights(slots.BACKEND.read_text()) == {"blue": 100, "green": 0}
-
-
-def test_of_two_slots_with_one_version_the_later_deploy_is_meant(host: Path) -> None:
-    switching, slots = load("storefront", "slots"), sys.modules["till_slots"]
-    both = {**EMPTY, "active": "blue", "blue": "v1.0.0", "green": "v1.0.0", "latest": "green"}
-    assert switching.target(both, "v1.0.0", None) == "green"
-    with pytest.raises(slots.Fault, match="no slot holds v9"):
-        switching.target(both, "v9.0.0", None)
 
 
 def artefact(folder: Path, version: str) -> str:

@@ -26,6 +26,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import till_backend as edge
 import till_slots as slots
 
 ROOT = Path("/srv/till")
@@ -127,12 +128,13 @@ def start(slot: str, version: str, digest: str, manifest: dict[str, Any]) -> dic
     """Start the release in a slot that serves nobody; a slot that does not get healthy is stopped again."""
     with slots.locked():
         state = slots.load()
-        if state["active"] == slot:
+        if slots.shares(state)[slot]:
             raise slots.Fault(f"slot {slot} serves traffic: deploy again")
         began = time.monotonic()
         state[slot] = None
-        state["digests"].pop(slot, None)
-        record(state, slot)
+        for known in (state["digests"], state["sticky"]):
+            known.pop(slot, None)
+        edge.record(state, slot)
         systemctl("stop", unit(slot))
         point(ROOT / "slots" / slot, release_folder(version))
         program = ROOT / "start" / slot
@@ -152,30 +154,12 @@ def start(slot: str, version: str, digest: str, manifest: dict[str, Any]) -> dic
             where = f"{version} in slot {slot} on {socket.gethostname()}"
             raise slots.Fault(f"{where} {reason}; last lines of {unit(slot)}:\n{reason_lines}")
         state[slot], state["latest"] = version, slot
+        state["metrics"][slot] = manifest.get("metrics_path") or ""
         state["checks"][slot] = manifest.get("version_path") or manifest["health_path"]
         state["digests"][slot] = digest
-        record(state, slot)
+        edge.record(state, slot)
         prune(state)
     return {"started": version, "slot": slot, "healthy_s": round(time.monotonic() - began, 1)}
-
-
-def record(state: dict[str, Any], slot: str) -> None:
-    """Keep the state, and let the edge check the slot or not, without traffic in either case."""
-    slots.save(state)
-    before = check_paths() if slots.BACKEND.exists() else []
-    slots.render(state)
-    if not slots.edge_runs():
-        return
-    if check_paths() != before:
-        # The path of a check can't be set in a running HAProxy.
-        subprocess.run(["/usr/bin/systemctl", "reload", "haproxy.service"], check=True, timeout=60)
-        return
-    admin = "ready" if state[slot] else "maint"
-    slots.tell(f"set server storefront/{slot} weight 0", f"set server check_{slot}/{slot} state {admin}")
-
-
-def check_paths() -> list[str]:
-    return [line for line in slots.BACKEND.read_text().splitlines() if " uri " in line]
 
 
 def healthy(slot: str, url: str, deadline_s: float) -> str:

@@ -1,10 +1,14 @@
 #!/usr/bin/python3
-"""Which slot serves, on this host.
+"""Which slots serve, on this host.
 
     slots show                          the state as JSON
     slots render                        write the edge's backend; says "rendered" or "kept"
     slots intend (--version V|--slot S) can that release serve here? notes the intent; prints {"from", "to", "version"}
-    slots switch SLOT|none              lead traffic to the slot; prints {"changed": bool}
+    slots weigh SLOT PERCENT LEASE_S    give a release that is being tried so much of the traffic; the lease over,
+                                        it has none again; prints {"changed": bool}
+    slots switch SLOT|none [--drop]     lead all traffic to the slot; with --drop also that of who would stay in a
+                                        checkout; prints {"changed": bool}
+    slots expire                        end a try whose lease is over; prints {"changed": bool}
     slots drain                         wait until slots without traffic have ended their requests; prints {"left": N}
 
 Exit codes: 0 done, 1 not possible (nothing was changed), 2 bad usage.
@@ -14,15 +18,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from typing import Any
 
+import till_backend as edge
+import till_haproxy as haproxy
 import till_slots as slots
 
 READY_DEADLINE_S = 5
+PROGRAM = "/usr/local/lib/till/slots"
+TIMER = "till-slots-expire"
 
 
 def target(state: dict[str, Any], version: str | None, slot: str | None) -> str:
@@ -37,7 +46,7 @@ def target(state: dict[str, Any], version: str | None, slot: str | None) -> str:
     return str(state["latest"] if state["latest"] in holding else holding[0])
 
 
-def intend(version: str | None, slot: str | None, check: bool) -> dict[str, Any]:
+def intend(version: str | None, slot: str | None) -> dict[str, Any]:
     policy = slots.settings()
     with slots.locked():
         state = slots.load()
@@ -49,56 +58,104 @@ def intend(version: str | None, slot: str | None, check: bool) -> dict[str, Any]
         except (OSError, urllib.error.HTTPError) as reason:
             said = f"slot {chosen} ({state[chosen]}) does not answer {url}: {reason}"
             raise slots.Fault(f"{said}; systemctl status storefront@{chosen}") from None
-        if not check and state["active"] != chosen:
-            slots.save({**state, "intent": chosen})
-    return {"from": state["active"], "to": chosen, "version": state[chosen]}
+        if state["active"] != chosen:
+            after = {**state, "intent": chosen}
+            # From now on its token leads there, so that it can be tried before anybody else meets it.
+            after["sticky"] = {**state["sticky"], chosen: [slots.CHECKOUT, slots.SHARED]}
+            apply(state, after)
+    return {
+        "from": state["active"],
+        "to": chosen,
+        "version": state[chosen],
+        "cookie": f"{policy['cookie']}={slots.token(state, chosen, slots.SHARED)}",
+    }
 
 
-def switch(slot: str | None) -> dict[str, Any]:
+def weigh(slot: str, percent: int, lease_s: float) -> dict[str, Any]:
     with slots.locked():
         before = slots.load()
-        after = {**before, "active": slot, "intent": None}
-        if before["active"] == slot:
-            if before != after:
-                slots.save(after)
-            return {"changed": False}
+        if not before[slot] or before["active"] in (None, slot):
+            raise slots.Fault(f"slot {slot} can't be tried beside {before['active'] or 'nothing'}: till deploy")
+        arm(lease_s)
+        up(slot)
+        apply(before, slots.tried(before, slot, percent, lease_s))
+    return {"changed": slots.shares(before)[slot] != percent}
+
+
+def switch(slot: str | None, drop: bool = False) -> dict[str, Any]:
+    with slots.locked():
+        before = slots.load()
+        after = slots.led(before, slot, drop)
         if slot and not before[slot]:
             raise slots.Fault(f"slot {slot} holds no release: till deploy")
-        # First what a restart of HAProxy would read, then the running one.
+        if slot and before["active"] != slot:
+            up(slot)
+        if before != after:
+            apply(before, after)
+    return {"changed": slots.shares(before) != slots.shares(after) or before["active"] != slot}
+
+
+def expire() -> dict[str, Any]:
+    """Whoever tried a release is gone: the old one serves. Before that time a timer is set: a reboot loses it."""
+    with slots.locked():
+        before = slots.load()
+        if not before["canary"]:
+            return {"changed": False}
+        if (left_s := before["canary"]["until"] - time.time()) > 0:
+            arm(left_s)
+            return {"changed": False}
+        after = slots.led(before, before["active"], True)
         slots.save(after)
-        slots.render(after)
-        try:
-            lead(slot, before)
-        except slots.Fault:
-            slots.save({**before, "intent": None})
-            slots.render(before)
-            raise
+        edge.render(after)
+        if edge.runs():
+            edge.tell(after)
+    print(
+        f"slots: the lease of {before[before['canary']['slot']]} is over, {after[after['active']]} serves",
+        file=sys.stderr,
+    )
     return {"changed": True}
 
 
-def lead(slot: str | None, before: dict[str, Any]) -> None:
-    """Give the slot the traffic in the running HAProxy, once HAProxy itself finds it up."""
-    if not slot:
-        slots.tell(f"set server storefront/{before['active']} weight 0")
-        return
-    slots.tell(f"set server check_{slot}/{slot} state ready")
+def arm(lease_s: float) -> None:
+    """A timer of systemd's ends the try, whatever becomes of who began it."""
+    subprocess.run(["/usr/bin/systemctl", "stop", f"{TIMER}.timer"], check=False, capture_output=True, timeout=20)
+    command = ["/usr/bin/systemd-run", "--quiet", "--collect", f"--unit={TIMER}", f"--on-active={lease_s + 1:g}s"]
+    done = subprocess.run([*command, PROGRAM, "expire"], check=False, capture_output=True, text=True, timeout=20)
+    if done.returncode:
+        raise slots.Fault(f"no timer would end the try ({done.stderr.strip()}): systemctl status {TIMER}.timer")
+
+
+def up(slot: str) -> None:
+    """Wait until HAProxy itself finds it up; raises Fault."""
+    if not edge.runs():
+        raise slots.Fault("HAProxy does not run here: systemctl status haproxy")
+    haproxy.tell(f"set server check_{slot}/{slot} state ready")
     deadline = time.monotonic() + READY_DEADLINE_S
-    while not slots.server(slot)["status"].startswith(("UP", "DRAIN")):
+    while not haproxy.server(slot)["status"].startswith(("UP", "DRAIN")):
         if time.monotonic() > deadline:
             said = f"HAProxy does not find slot {slot} up within {READY_DEADLINE_S} s"
             raise slots.Fault(f"{said}: journalctl -u storefront@{slot}")
         time.sleep(0.05)
-    commands = [f"set server storefront/{slot} weight {slots.WEIGHT}"]
-    if before["active"]:
-        commands.append(f"set server storefront/{before['active']} weight 0")
-    slots.tell(*commands)
+
+
+def apply(before: dict[str, Any], after: dict[str, Any]) -> None:
+    """First what a restart of HAProxy would read, then the running one; both back when that one refuses."""
+    slots.save(after)
+    edge.render(after)
+    try:
+        edge.tell(after)
+    except slots.Fault:
+        back = {**before, "intent": None}
+        slots.save(back)
+        edge.render(back)
+        raise
 
 
 def drain() -> dict[str, Any]:
     state, deadline = slots.load(), time.monotonic() + slots.settings()["drain_s"]
-    quiet = [one for one in slots.SLOTS if one != state["active"] and state[one]]
+    quiet = [one for one in slots.SLOTS if not slots.shares(state)[one] and state[one]]
     while True:
-        left = sum(int(slots.server(one)["scur"] or 0) for one in quiet)
+        left = sum(int(haproxy.server(one)["scur"] or 0) for one in quiet)
         if left == 0 or time.monotonic() > deadline:
             return {"left": left}
         time.sleep(0.1)
@@ -107,31 +164,38 @@ def drain() -> dict[str, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest="verb", required=True)
-    for name in ("show", "render", "drain"):
+    for name in ("show", "render", "drain", "expire"):
         verbs.add_parser(name)
     intention = verbs.add_parser("intend")
     intention.add_argument("--version", default="")
     intention.add_argument("--slot", default="", choices=("", *slots.SLOTS))
-    intention.add_argument("--check", action="store_true")
-    verbs.add_parser("switch").add_argument("slot", choices=(*slots.SLOTS, "none"))
+    weighing = verbs.add_parser("weigh")
+    weighing.add_argument("slot", choices=slots.SLOTS)
+    weighing.add_argument("percent", type=int, choices=range(slots.FULL + 1), metavar="PERCENT")
+    weighing.add_argument("lease_s", type=float, metavar="LEASE_S")
+    switching = verbs.add_parser("switch")
+    switching.add_argument("slot", choices=(*slots.SLOTS, "none"))
+    switching.add_argument("--drop", action="store_true")
     arguments = parser.parse_args()
     try:
-        if arguments.verb == "render":
-            with slots.locked():
-                print("rendered" if slots.render(slots.load()) else "kept")
-            return 0
-        answer: dict[str, Any]
-        if arguments.verb == "switch":
-            answer = switch(None if arguments.slot == "none" else arguments.slot)
-        elif arguments.verb == "intend":
-            answer = intend(arguments.version, arguments.slot, arguments.check)
-        else:
-            answer = drain() if arguments.verb == "drain" else slots.load()
-        print(json.dumps(answer))
+        print(answer(arguments))
     except (slots.Fault, OSError) as reason:
         print(f"slots: {reason}", file=sys.stderr)
         return 1
     return 0
+
+
+def answer(arguments: argparse.Namespace) -> str:
+    if arguments.verb == "render":
+        with slots.locked():
+            return "rendered" if edge.render(slots.load()) else "kept"
+    if arguments.verb == "switch":
+        return json.dumps(switch(None if arguments.slot == "none" else arguments.slot, arguments.drop))
+    if arguments.verb == "intend":
+        return json.dumps(intend(arguments.version, arguments.slot))
+    if arguments.verb == "weigh":
+        return json.dumps(weigh(arguments.slot, arguments.percent, arguments.lease_s))
+    return json.dumps({"drain": drain, "expire": expire, "show": slots.load}[arguments.verb]())
 
 
 if __name__ == "__main__":

@@ -1,19 +1,20 @@
-"""What the slots of this host hold, and the edge's backend that follows from it.
+"""What the slots of this host hold, and who gets how much of the traffic.
 
 /var/lib/till/slots.json: {"active": slot|null, "blue": version|null, "green": version|null,
-"digests": {slot: digest of artefact and configuration},
-"checks": {slot: path that tells whether it can serve}, "latest": slot of the last deploy|null,
-"intent": slot that a switch under way leads to|null}
+"canary": {"slot", "percent" of the traffic, "until" (s since the epoch)}|null: a release that is being tried,
+"sticky": {slot: kinds of tokens that lead there}, "digests": {slot: digest of artefact and configuration},
+"checks": {slot: path that tells whether it can serve}, "metrics": {slot: path of its metrics},
+"latest": slot of the last deploy|null, "intent": slot that a switch under way leads to|null}
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
-import socket
-import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,11 @@ from typing import Any
 SETTINGS = Path("/etc/till/storefront.json")
 STATE = Path("/var/lib/till/slots.json")
 LOCK = Path("/run/till-slots.lock")
-EDGE = Path("/etc/haproxy")
-BACKEND = EDGE / "slots.cfg"
-SOCKET = Path("/run/haproxy/admin.sock")
 SLOTS = ("blue", "green")
-WEIGHT = 100
+FULL = 100
+# A session in a checkout stays with its release also when that one is being left; one that merely met two releases
+# beside each other stays only as long as both get traffic.
+CHECKOUT, SHARED = "checkout", "shared"
 
 
 class Fault(Exception):
@@ -37,8 +38,8 @@ def settings() -> dict[str, Any]:
 
 
 def load() -> dict[str, Any]:
-    nothing = dict.fromkeys(("active", *SLOTS, "latest", "intent"))
-    empty: dict[str, Any] = {**nothing, "digests": {}, "checks": {}}
+    nothing = dict.fromkeys(("active", *SLOTS, "canary", "latest", "intent"))
+    empty: dict[str, Any] = {**nothing, "sticky": {}, "digests": {}, "checks": {}, "metrics": {}}
     return {**empty, **json.loads(STATE.read_text())} if STATE.exists() else empty
 
 
@@ -74,69 +75,48 @@ def idle(state: dict[str, Any]) -> str:
     return other(state["active"]) if state["active"] else SLOTS[0]
 
 
-def backend(state: dict[str, Any], policy: dict[str, Any]) -> str:
-    """HAProxy's backends. A slot without a release is in maintenance, an idle one is checked but gets nothing."""
-    # A connection to each request: a server that stops never closes one under a request.
-    lines = [
-        "# Written from /var/lib/till/slots.json: edit neither.",
-        "backend storefront",
-        "    option http-server-close",
-    ]
-    for slot in SLOTS:
-        weight = WEIGHT if slot == state["active"] else 0
-        lines.append(f"    server {slot} 127.0.0.1:{policy['ports'][slot]} weight {weight} track check_{slot}/{slot}")
-    for slot in SLOTS:
-        # Checks are a release's own, so each slot has a backend of its own for them.
-        lines += [
-            f"backend check_{slot}",
-            "    option httpchk",
-            f"    http-check send meth GET uri {state['checks'].get(slot, policy['check_path'])}",
-            "    http-check expect status 200",
-            f"    server {slot} 127.0.0.1:{policy['ports'][slot]} check inter {policy['check_interval_ms']}ms"
-            f" fall {policy['check_fall']} rise 1{'' if state[slot] else ' disabled'}",
-        ]
-    return "\n".join(lines) + "\n"
+def shares(state: dict[str, Any]) -> dict[str, int]:
+    """Each slot's share of the traffic in percent."""
+    canary = state["canary"] or {"slot": None, "percent": 0}
+    return {
+        slot: canary["percent"]
+        if slot == canary["slot"]
+        else FULL - canary["percent"]
+        if slot == state["active"]
+        else 0
+        for slot in SLOTS
+    }
 
 
-def render(state: dict[str, Any]) -> bool:
-    """Keep the backend for reloads and restarts; true when it was another before."""
-    text = backend(state, settings())
-    if not EDGE.is_dir() or (BACKEND.exists() and BACKEND.read_text() == text):
-        return False
-    write(BACKEND, text)
-    return True
+def tried(state: dict[str, Any], slot: str, percent: int, lease_s: float) -> dict[str, Any]:
+    """The state in which a release that is being tried gets so much of the traffic, for the lease's time."""
+    return {
+        **state,
+        "canary": {"slot": slot, "percent": percent, "until": time.time() + lease_s},
+        "sticky": {**state["sticky"], slot: [CHECKOUT, SHARED], state["active"]: [CHECKOUT, SHARED]},
+        "intent": None,
+    }
 
 
-def runtime(command: str) -> str:
-    """Answer of the running HAProxy; raises Fault."""
-    try:
-        with socket.socket(socket.AF_UNIX) as link:
-            link.settimeout(5)
-            link.connect(str(SOCKET))
-            link.sendall(f"{command}\n".encode())
-            answer = b"".join(iter(lambda: link.recv(65536), b"")).decode().strip()
-    except OSError as reason:
-        raise Fault(f"HAProxy does not answer at {SOCKET} ({reason}): systemctl status haproxy") from None
-    return answer
+def led(state: dict[str, Any], slot: str | None, drop: bool) -> dict[str, Any]:
+    """The state in which one slot has all the traffic. With `drop` nobody stays with another one, whatever they do."""
+    left = (
+        {} if drop else {one: [CHECKOUT] for one in SLOTS if one != slot and CHECKOUT in state["sticky"].get(one, [])}
+    )
+    kept = {slot: [CHECKOUT]} if slot else {}
+    return {**state, "active": slot, "canary": None, "sticky": {**left, **kept}, "intent": None}
 
 
-def tell(*commands: str) -> None:
-    """Run commands that answer nothing when they succeed; all in one breath."""
-    answer = runtime("; ".join(commands))
-    if answer:
-        raise Fault(f"HAProxy refused {commands}: {answer}")
+def token(state: dict[str, Any], slot: str, kind: str) -> str:
+    """Leads to the slot whoever has it in a cookie. It follows from the slot's secrets, so nobody guesses it."""
+    return hashlib.sha256(f"{kind} {slot} {state['digests'][slot]}".encode()).hexdigest()[:32]
 
 
-def edge_runs() -> bool:
-    command = ["/usr/bin/systemctl", "is-active", "-q", "haproxy.service"]
-    return BACKEND.exists() and subprocess.run(command, check=False).returncode == 0
-
-
-def server(slot: str) -> dict[str, str]:
-    """HAProxy's statistics of a slot's server."""
-    head, *rows = runtime("show stat storefront 4 -1").removeprefix("# ").splitlines()
-    for row in rows:
-        values = dict(zip(head.split(","), row.split(","), strict=False))
-        if values.get("svname") == slot:
-            return values
-    raise Fault(f"HAProxy has no server storefront/{slot}: till provision")
+def tokens(state: dict[str, Any]) -> dict[str, str]:
+    """The slot of each token that leads somewhere now."""
+    return {
+        token(state, slot, kind): slot
+        for slot, kinds in state["sticky"].items()
+        if state[slot] and slot in state["digests"]
+        for kind in kinds
+    }

@@ -1,0 +1,137 @@
+#!/usr/bin/python3
+"""Ask releases in slots of this host, past the edge, so that one can be judged before anybody meets it.
+
+    slot-probe ask REQUESTS CONCURRENCY TIMEOUT_S SLOW_S SLOT PATH...   requests to the slot, paths in turn; prints
+                                                                      {"requests", "bad", "slow", "p95_ms", "faults"}
+    slot-probe usage SLOT                                             prints {"memory_bytes", "memory_max_bytes",
+                                                                      "cpu_s", "restarts"}; null: not known here
+
+bad: no answer in time, or a status of 500 and above. Exit codes: 0 asked, 1 not possible, 2 bad usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import itertools
+import json
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+import till_slots as slots
+
+FAULTS_KEPT = 5
+USAGE = {
+    "MemoryCurrent": "memory_bytes",
+    "MemoryMax": "memory_max_bytes",
+    "CPUUsageNSec": "cpu_s",
+    "NRestarts": "restarts",
+}
+
+
+class Asked:
+    """What was answered until now; for several threads."""
+
+    def __init__(self, slow_s: float) -> None:
+        self.slow_s, self.times_s, self.bad = slow_s, list[float](), 0
+        self.faults: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def add(self, took_s: float, fault: str) -> None:
+        with self._lock:
+            self.times_s.append(took_s)
+            if fault:
+                self.bad += 1
+                self.faults[fault] = self.faults.get(fault, 0) + 1
+
+    def told(self) -> dict[str, Any]:
+        times = sorted(self.times_s)
+        most = sorted(self.faults.items(), key=lambda one: -one[1])[:FAULTS_KEPT]
+        return {
+            "requests": len(times),
+            "bad": self.bad,
+            "slow": sum(1 for one in times if one > self.slow_s),
+            "p95_ms": round(times[int(0.95 * (len(times) - 1))] * 1000, 1) if times else None,
+            "faults": [f"{count} x {fault}" for fault, count in most],
+        }
+
+
+def ask(
+    port: int, paths: list[str], requests: int, concurrency: int, timeout_s: float, slow_s: float
+) -> dict[str, Any]:
+    asked, numbers = Asked(slow_s), iter(range(requests))
+    turns, lock = itertools.cycle(paths), threading.Lock()
+
+    def one() -> None:
+        while True:
+            with lock:
+                if next(numbers, None) is None:
+                    return
+                path = next(turns)
+            began = time.monotonic()
+            fault = answered(port, path, timeout_s)
+            asked.add(time.monotonic() - began, fault)
+
+    threads = [threading.Thread(target=one) for _ in range(concurrency)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return asked.told()
+
+
+def answered(port: int, path: str, timeout_s: float) -> str:
+    """Empty when it was answered well, else what was wrong."""
+    link = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
+    try:
+        link.request("GET", path)
+        answer = link.getresponse()
+        answer.read()
+        return f"{path}: {answer.status}" if answer.status >= http.client.INTERNAL_SERVER_ERROR else ""
+    except (OSError, http.client.HTTPException) as reason:
+        return f"{path}: {type(reason).__name__}"
+    finally:
+        link.close()
+
+
+def usage(slot: str) -> dict[str, Any]:
+    command = ["/usr/bin/systemctl", "show", f"storefront@{slot}.service", f"--property={','.join(USAGE)}"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.splitlines()
+    told = dict(line.partition("=")[::2] for line in lines)
+    found: dict[str, Any] = {
+        key: int(told[name]) if told.get(name, "").isdigit() else None for name, key in USAGE.items()
+    }
+    if found["cpu_s"] is not None:
+        found["cpu_s"] = round(found["cpu_s"] / 1e9, 3)
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    asking = verbs.add_parser("ask")
+    asking.add_argument("requests", type=int)
+    asking.add_argument("concurrency", type=int)
+    asking.add_argument("timeout_s", type=float)
+    asking.add_argument("slow_s", type=float)
+    asking.add_argument("slot", choices=slots.SLOTS)
+    asking.add_argument("paths", nargs="+")
+    verbs.add_parser("usage").add_argument("slot", choices=slots.SLOTS)
+    given = parser.parse_args()
+    try:
+        if given.verb == "usage":
+            print(json.dumps(usage(given.slot)))
+            return 0
+        port = slots.settings()["ports"][given.slot]
+        print(json.dumps(ask(port, given.paths, given.requests, given.concurrency, given.timeout_s, given.slow_s)))
+    except (slots.Fault, OSError, subprocess.SubprocessError) as reason:
+        print(f"slot-probe: {reason}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

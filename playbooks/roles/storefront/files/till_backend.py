@@ -1,0 +1,127 @@
+"""The edge's backends and maps that follow from the state of the slots; in the files, then in the running HAProxy."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import till_haproxy as haproxy
+import till_slots as slots
+
+EDGE = Path("/etc/haproxy")
+BACKEND = EDGE / "slots.cfg"
+# Tokens and the slots that they lead to.
+TOKENS = EDGE / "tokens.map"
+# What a session gets that has none: slot.kind and its token.
+GIVEN = EDGE / "given.map"
+# Lines that a running HAProxy can't be told.
+FIXED = (" uri ", " set-path ")
+
+
+def backend(state: dict[str, Any], policy: dict[str, Any]) -> str:
+    """HAProxy's backends. A slot without a release is in maintenance, an idle one is checked but gets nothing."""
+    cookie = (
+        f"{policy['cookie']}=%[var(txn.given)]; Path=/; Max-Age={policy['sticky_s']}; Secure; HttpOnly; SameSite=Lax"
+    )
+    # A connection to each request: a server that stops never closes one under a request.
+    lines = [
+        "# Written from /var/lib/till/slots.json: edit neither.",
+        "backend storefront",
+        "    option http-server-close",
+        f"    http-request set-var(txn.kept) req.cook({policy['cookie']}),map_str({TOKENS})",
+    ]
+    lines += [f"    use-server {slot} if {{ var(txn.kept) -m str {slot} }}" for slot in slots.SLOTS]
+    for number, slot in enumerate(slots.SLOTS, start=1):
+        answered, given = f"{{ srv_id {number} }}", "    http-response set-var(txn.given)"
+        checkout, shared = (f"str({slot}.{kind}),map_str({GIVEN})" for kind in (slots.CHECKOUT, slots.SHARED))
+        lines += [
+            # Who pays stays until it is paid, so that no payment crosses releases.
+            f"{given} {checkout} if {answered} {{ var(txn.payment) -m found }}",
+            f"{given} {shared} if {answered} !{{ var(txn.payment) -m found }} !{{ var(txn.kept) -m found }}",
+        ]
+    lines.append(f'    http-response add-header Set-Cookie "{cookie}" if {{ var(txn.given) -m found }}')
+    shares = slots.shares(state)
+    for number, slot in enumerate(slots.SLOTS, start=1):
+        place = f"127.0.0.1:{policy['ports'][slot]}"
+        lines.append(f"    server {slot} {place} id {number} weight {shares[slot]} track check_{slot}/{slot}")
+    for slot in slots.SLOTS:
+        lines += _check(slot, state, policy)
+    return "\n".join(lines) + "\n"
+
+
+def _check(slot: str, state: dict[str, Any], policy: dict[str, Any]) -> list[str]:
+    """Checks and metrics are a release's own, so each slot has a backend of its own for them."""
+    metrics = state["metrics"].get(slot)
+    return [
+        f"backend check_{slot}",
+        "    option httpchk",
+        f"    http-check send meth GET uri {state['checks'].get(slot, policy['check_path'])}",
+        "    http-check expect status 200",
+        f"    http-request set-path {metrics}" if metrics else "    http-request return status 404",
+        f"    server {slot} 127.0.0.1:{policy['ports'][slot]} check inter {policy['check_interval_ms']}ms"
+        f" fall {policy['check_fall']} rise 1{'' if state[slot] else ' disabled'}",
+    ]
+
+
+def maps(state: dict[str, Any]) -> dict[Path, dict[str, str]]:
+    """Each map's entries."""
+    held = slots.tokens(state)
+    given = {
+        f"{slot}.{kind}": one
+        for one, slot in held.items()
+        for kind in (slots.CHECKOUT, slots.SHARED)
+        if one == slots.token(state, slot, kind)
+        # Who merely looks is kept to a release only while two of them are served.
+        and (kind == slots.CHECKOUT or state["canary"])
+    }
+    return {TOKENS: held, GIVEN: given}
+
+
+def render(state: dict[str, Any]) -> bool:
+    """Keep them for reloads and restarts; true when one was another before."""
+    if not EDGE.is_dir():
+        return False
+    wanted = {BACKEND: backend(state, slots.settings())}
+    wanted |= {
+        path: "".join(f"{key} {value}\n" for key, value in sorted(one.items())) for path, one in maps(state).items()
+    }
+    changed = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
+    for path in changed:
+        slots.write(path, wanted[path])
+    return bool(changed)
+
+
+def tell(state: dict[str, Any]) -> None:
+    """Give the running HAProxy the same weights and tokens, in one breath; raises Fault."""
+    commands = [f"set server storefront/{slot} weight {share}" for slot, share in slots.shares(state).items()]
+    # Who gains traffic does so before another one loses it.
+    commands.sort(key=lambda one: one.endswith(" 0"))
+    for path, wanted in maps(state).items():
+        there = haproxy.entries(path)
+        commands += [f"del map {path} {key}" for key in there if there[key] != wanted.get(key)]
+        commands += [f"add map {path} {key} {value}" for key, value in wanted.items() if there.get(key) != value]
+    haproxy.tell(*commands)
+
+
+def runs() -> bool:
+    return BACKEND.exists() and haproxy.runs()
+
+
+def record(state: dict[str, Any], slot: str) -> None:
+    """Keep the state, and let the edge check the slot or not, without traffic in either case."""
+    slots.save(state)
+    before = _fixed() if BACKEND.exists() else []
+    render(state)
+    if not runs():
+        return
+    if _fixed() != before:
+        subprocess.run(["/usr/bin/systemctl", "reload", "haproxy.service"], check=True, timeout=60)
+        return
+    admin = "ready" if state[slot] else "maint"
+    tell(state)
+    haproxy.tell(f"set server check_{slot}/{slot} state {admin}")
+
+
+def _fixed() -> list[str]:
+    return [line for line in BACKEND.read_text().splitlines() if any(sign in line for sign in FIXED)]

@@ -1,0 +1,52 @@
+"""The running HAProxy of this host, by its socket."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from pathlib import Path
+
+from till_slots import Fault
+
+SOCKET = Path("/run/haproxy/admin.sock")
+
+
+def runtime(command: str) -> str:
+    """Its answer; raises Fault."""
+    try:
+        with socket.socket(socket.AF_UNIX) as link:
+            link.settimeout(5)
+            link.connect(str(SOCKET))
+            link.sendall(f"{command}\n".encode())
+            answer = b"".join(iter(lambda: link.recv(65536), b"")).decode().strip()
+    except OSError as reason:
+        raise Fault(f"HAProxy does not answer at {SOCKET} ({reason}): systemctl status haproxy") from None
+    return answer
+
+
+def tell(*commands: str) -> None:
+    """Run commands that answer nothing when they succeed; all in one breath."""
+    answer = runtime("; ".join(commands)) if commands else ""
+    if answer:
+        raise Fault(f"HAProxy refused {commands}: {answer}")
+
+
+def runs() -> bool:
+    command = ["/usr/bin/systemctl", "is-active", "-q", "haproxy.service"]
+    return subprocess.run(command, check=False).returncode == 0
+
+
+def server(slot: str) -> dict[str, str]:
+    """Its statistics of a slot's server."""
+    head, *rows = runtime("show stat storefront 4 -1").removeprefix("# ").splitlines()
+    for row in rows:
+        values = dict(zip(head.split(","), row.split(","), strict=False))
+        if values.get("svname") == slot:
+            return values
+    raise Fault(f"HAProxy has no server storefront/{slot}: till provision")
+
+
+def entries(path: Path) -> dict[str, str]:
+    """A map as the running one has it."""
+    lines = runtime(f"show map {path}").splitlines()
+    return {words[1]: words[2] for line in lines if len(words := line.split()) == 3}

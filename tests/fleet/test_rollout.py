@@ -1,0 +1,189 @@
+"""Releases that get traffic step by step, under load: who is served what, and how a bad one goes."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.contract import Contract
+from tests.fleet.conftest import STACK, inside, till
+from tests.fleet.database import until
+from tests.fleet.places import edges, first
+from tests.fleet.variants import BUILT, variant
+from tests.fleet.visits import Visits
+from till import deploy_record, probe
+from till.paths import CHECKOUT, VENV_BIN
+from till.thresholds import thresholds
+
+pytestmark = [pytest.mark.fleet, pytest.mark.timeout(600)]
+POLICY = thresholds()["rollout"]
+PER_S = 20
+SLOTS = "/usr/local/lib/till/slots"
+
+
+@pytest.fixture(scope="module")
+def twin(lab: Contract, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A release that is as good as the one that serves."""
+    return variant(tmp_path_factory.mktemp("twin"), "")
+
+
+@pytest.fixture(autouse=True)
+def served(lab: Contract) -> Iterator[None]:
+    """The built release serves before each test, and again after it."""
+    if not serves(lab, BUILT):
+        assert till("deploy", STACK, BUILT, "--bake-s", "0")[0] == 0
+    yield
+    if not serves(lab, BUILT):
+        assert till("deploy", STACK, BUILT, "--bake-s", "0")[0] == 0
+
+
+def serves(lab: Contract, version: str) -> bool:
+    return set(probe.served_versions(lab, probe.public_trust(lab)).values()) == {version}
+
+
+def shown(host: str) -> dict[str, Any]:
+    return dict(json.loads(inside(host, f"{SLOTS} show")))
+
+
+def deployed(version: str, *options: str) -> tuple[int, dict[str, Any]]:
+    code, told, messages = till("deploy", STACK, version, *options)
+    shorter = {
+        key: told.get(key) for key in ("verdict", "reason", "switch_s", "rollback_s", "failed_requests", "phases")
+    }
+    print(f"{version} {' '.join(options)}: exit code {code}, {shorter}")
+    if code not in (0, 3):
+        print(messages[-3000:])
+    return code, told
+
+
+def begun(version: str, *options: str) -> subprocess.Popen[str]:
+    """A deploy by a till of its own."""
+    return subprocess.Popen(
+        [str(VENV_BIN / "till"), "deploy", STACK, version, *options, "--json"],
+        cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def tried(lab: Contract, percent: int) -> bool:
+    return all((shown(host)["canary"] or {}).get("percent") == percent for host in edges(lab))
+
+
+def test_blue_green_under_load_fails_no_request(lab: Contract, twin: str) -> None:
+    with Visits(lab, PER_S) as visits:
+        time.sleep(3)
+        code, told = deployed(twin, "--bake-s", "5")
+        time.sleep(3)
+    assert (code, told["verdict"], told["strategy"]) == (0, "pass", "blue-green")
+    assert visits.failed == [] and told["failed_requests"] == 0
+    assert len(visits.of(BUILT)) > PER_S and len(visits.of(twin)) > PER_S
+    # Once the new one has all of the traffic the old one has none.
+    assert max(one.at for one in visits.of(BUILT)) < min(one.at for one in visits.of(twin)) + 2
+    record = deploy_record.load(STACK, told["record"])
+    assert record.old_version == BUILT and [one.percent for one in record.steps] == [100]
+    assert {one.gate for one in record.gates} >= {"errors", "slow", "usage", "smoke"}
+    assert {one.verdict for one in record.gates if one.phase == "preview"} == {"pass"}
+    assert sum(one.requests for one in record.traffic if one.version == twin) > PER_S
+
+
+def test_rolling_gives_a_quarter_a_half_and_the_rest(lab: Contract, twin: str) -> None:
+    with Visits(lab, PER_S, limit_s=120) as visits:
+        code, told = deployed(twin, "--strategy", "rolling", "--bake-s", "3")
+    assert code == 0 and visits.failed == []
+    record = deploy_record.load(STACK, told["record"])
+    assert [one.percent for one in record.steps] == [25, 50, 75, 100]
+    began = [record.at + one.at_s for one in record.steps]
+    for percent, since, until_at in zip((25, 50, 75), began, began[1:], strict=False):
+        during = [one for one in visits.all if since + 1 < one.at < until_at - 1]
+        share = sum(one.version == twin for one in during) / len(during)
+        assert abs(share - percent / 100) < 0.1, (percent, share)
+
+
+def test_a_canary_without_traffic_proves_nothing_and_goes(lab: Contract, twin: str, monkeypatch: Any) -> None:
+    asked = begun(twin, "--strategy", "canary")
+    try:
+        until("no canary", lambda: tried(lab, 5), 180)
+        weights = inside(first(lab), "grep -o 'weight [0-9]*' /etc/haproxy/slots.cfg").split()[1::2]
+        assert sorted(map(int, weights)) == [5, 95]
+        # What a restart and a reload of HAProxy read is what runs.
+        for verb in ("reload", "restart"):
+            inside(first(lab), f"systemctl {verb} haproxy")
+            until("it does not run", lambda: serves(lab, BUILT) or True, 20)
+            told = inside(first(lab), "echo 'show servers state storefront' | socat - /run/haproxy/admin.sock || true")
+            assert shown(first(lab))["canary"]["percent"] == 5, told
+    finally:
+        asked.kill()
+        asked.wait()
+    # Nobody renews the lease of the one that was killed.
+    until("the canary stays", lambda: all(shown(host)["canary"] is None for host in edges(lab)), POLICY["lease_s"] + 15)
+    assert serves(lab, BUILT)
+    assert deployed(twin, "--bake-s", "0")[0] == 0
+
+
+def test_a_canary_that_fails_is_out_before_it_is_met_often(lab: Contract, tmp_path: Path) -> None:
+    """The preview asks paths that are well; customers' own fail."""
+    bad = variant(tmp_path, 'if (path.startsWith("/en")) return fail(500);')
+    with Visits(lab, 40, path="/en") as visits:
+        time.sleep(2)
+        code, told = deployed(bad, "--strategy", "canary")
+        time.sleep(2)
+    assert (code, told["verdict"]) == (3, "fail"), told
+    assert told["reason"] and bad in told["error"]
+    met = [one for one in visits.all if one.status == 500]
+    print(f"{len(met)} of {len(visits.all)} visits met it")
+    # The bar: 0.1 % of one minute's requests.
+    assert 0 < len(met) <= max(1, 0.001 * 60 * 40 * 3)
+    assert serves(lab, BUILT)
+
+
+FAULTS = {
+    "payments fail though health is well": 'if (path.endsWith("/create-order")) return fail(500);',
+    "p95 is slow": 'if (!path.startsWith("/api/metrics")) { setTimeout(pass, 900); return true; }',
+    "memory leaks": "kept.push(Buffer.alloc(3e6, 1));",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_broken_release_is_found_before_anybody_meets_it(lab: Contract, tmp_path: Path, fault: str) -> None:
+    bad = variant(tmp_path, FAULTS[fault])
+    with Visits(lab, PER_S) as visits:
+        code, told = deployed(bad)
+    assert code == 3 and told["verdict"] == "fail" and told["reason"], told
+    assert visits.failed == [] and visits.of(bad) == []
+    assert serves(lab, BUILT)
+
+
+def test_a_release_that_dies_after_20_s_is_taken_back(lab: Contract, tmp_path: Path) -> None:
+    bad = variant(tmp_path, "", "setTimeout(() => process.exit(1), 20000);")
+    code, told = deployed(bad)
+    assert code == 3 and told["verdict"] == "fail", told
+    assert told["rollback_s"] is not None
+    assert serves(lab, BUILT)
+
+
+def test_a_checkout_stays_with_its_release(lab: Contract, twin: str) -> None:
+    """Who has begun to pay on the old release ends there; a new visitor meets the new one."""
+    trust, address = probe.public_trust(lab), probe.resolve(lab, lab.names.shop)[0]
+    order = {
+        "items": [{"sku": "dates-1kg", "quantity": 1}],
+        "customer": {"name": "Layla", "email": "layla@shop.example"},
+        "locale": "en",
+    }
+    with probe.Site(lab.names.shop, address, trust) as shop:
+        created = shop.ask(
+            "POST", "/api/payments/paypal/create-order", json=order,
+            headers={"Cookie": "till_session=stays", "Idempotency-Key": str(time.time_ns())},
+        )  # fmt: skip
+    assert created.status_code == http.client.CREATED
+    kept = created.headers["set-cookie"].split(";")[0]
+    assert kept.startswith("till_release=")
+    assert deployed(twin, "--bake-s", "0")[0] == 0
+    with probe.Site(lab.names.shop, address, trust) as shop:
+        assert shop.ask("GET", "/api/version", headers={"Cookie": kept}).json()["version"] == BUILT
+        assert shop.ask("GET", "/api/version").json()["version"] == twin

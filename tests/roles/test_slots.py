@@ -1,0 +1,146 @@
+"""Slots of a host: who gets how much of the traffic, who stays where, and what a crash leaves."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.programs import load
+from tests.roles.conftest import EMPTY, POLICY
+
+BOTH = {
+    **EMPTY, "active": "blue", "blue": "v1.0.0", "green": "v1.1.0", "digests": {"blue": "one", "green": "two"},
+    "sticky": {"blue": ["checkout"]},
+}  # fmt: skip
+
+
+@pytest.fixture
+def slots(host: Path) -> ModuleType:
+    return sys.modules["till_slots"]
+
+
+@pytest.fixture
+def edge(host: Path) -> ModuleType:
+    return sys.modules["till_backend"]
+
+
+def weights(text: str) -> dict[str, int]:
+    lines = [line.split() for line in text.splitlines() if " weight " in line]
+    return {words[1]: int(words[words.index("weight") + 1]) for words in lines}
+
+
+def test_only_the_active_slot_gets_traffic(edge: ModuleType) -> None:
+    state = {**EMPTY, "active": "green", "blue": "v1.0.0", "green": "v1.1.0"}
+    assert weights(edge.backend(state, POLICY)) == {"blue": 0, "green": 100}
+    assert weights(edge.backend(EMPTY, POLICY)) == {"blue": 0, "green": 0}
+
+
+def test_a_release_that_is_tried_shares_the_traffic_in_percent(slots: ModuleType, edge: ModuleType) -> None:
+    tried = slots.tried(BOTH, "green", 5, 20)
+    assert weights(edge.backend(tried, POLICY)) == {"blue": 95, "green": 5}
+    assert tried["active"] == "blue" and tried["canary"]["until"] > time.time() + 15
+    assert slots.shares(slots.tried(BOTH, "green", 100, 20)) == {"blue": 0, "green": 100}
+
+
+def test_a_slot_without_a_release_is_not_checked_and_each_has_its_own_path(edge: ModuleType) -> None:
+    text = edge.backend({**EMPTY, "blue": "v1.0.0", "checks": {"blue": "/well"}}, POLICY)
+    assert "uri /well" in text and "uri /up" in text
+    disabled = [line.split()[1] for line in text.splitlines() if line.endswith(" disabled")]
+    assert disabled == ["green"]
+
+
+def test_a_release_tells_its_metrics_by_its_own_path_or_not_at_all(edge: ModuleType) -> None:
+    blue, green = edge.backend({**BOTH, "metrics": {"blue": "/told"}}, POLICY).split("backend check_green")
+    assert "set-path /told" in blue and "return status 404" not in blue
+    assert "return status 404" in green
+
+
+def kept(slots: ModuleType, state: dict[str, Any]) -> set[tuple[str, str]]:
+    """Which kinds of tokens lead to which slot."""
+    every = {slots.token(state, slot, kind): kind for slot in slots.SLOTS for kind in (slots.CHECKOUT, slots.SHARED)}
+    return {(every[token], slot) for token, slot in slots.tokens(state).items()}
+
+
+def test_a_checkout_stays_with_the_release_that_is_left_and_a_visit_does_not(slots: ModuleType) -> None:
+    tried = slots.tried(BOTH, "green", 50, 20)
+    assert kept(slots, tried) == {(kind, slot) for kind in ("checkout", "shared") for slot in ("blue", "green")}
+    assert kept(slots, slots.led(tried, "green", False)) == {("checkout", "blue"), ("checkout", "green")}
+
+
+def test_nobody_stays_with_a_release_that_is_taken_back(slots: ModuleType) -> None:
+    tried = slots.tried(BOTH, "green", 50, 20)
+    assert kept(slots, slots.led(tried, "blue", True)) == {("checkout", "blue")}
+
+
+def test_a_visitor_is_kept_to_a_release_only_while_two_are_served(slots: ModuleType, edge: ModuleType) -> None:
+    tried = slots.tried(BOTH, "green", 50, 20)
+    assert set(edge.maps(tried)[edge.GIVEN]) == {"blue.checkout", "blue.shared", "green.checkout", "green.shared"}
+    assert set(edge.maps(slots.led(tried, "green", False))[edge.GIVEN]) == {"blue.checkout", "green.checkout"}
+
+
+def test_tokens_follow_from_secrets_and_differ_by_slot_kind_and_release(slots: ModuleType) -> None:
+    later = {**BOTH, "digests": {**BOTH["digests"], "green": "three"}}
+    every = [slots.token(state, slot, kind) for state in (BOTH, later) for slot in slots.SLOTS for kind in ("a", "b")]
+    # Blue's are the same in both.
+    assert len(set(every)) == len(every) - 2
+    assert all(len(one) == 32 and "one" not in one for one in every)
+
+
+def test_a_failed_switch_leaves_the_old_state_on_disk(
+    slots: ModuleType, edge: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    switching = load("storefront", "slots")
+    slots.save(BOTH)
+    edge.render(BOTH)
+    # There is no HAProxy behind the socket.
+    monkeypatch.setattr(edge, "runs", lambda: True)
+    with pytest.raises(slots.Fault, match="systemctl status haproxy"):
+        switching.switch("green")
+    with pytest.raises(slots.Fault, match="systemctl status haproxy"):
+        switching.apply(BOTH, slots.led(BOTH, "green", False))
+    assert slots.load()["active"] == "blue"
+    assert weights(edge.BACKEND.read_text()) == {"blue": 100, "green": 0}
+
+
+def test_of_two_slots_with_one_version_the_later_deploy_is_meant(slots: ModuleType) -> None:
+    switching = load("storefront", "slots")
+    both = {**EMPTY, "active": "blue", "blue": "v1.0.0", "green": "v1.0.0", "latest": "green"}
+    assert switching.target(both, "v1.0.0", None) == "green"
+    with pytest.raises(slots.Fault, match="no slot holds v9"):
+        switching.target(both, "v9.0.0", None)
+
+
+def test_a_try_ends_when_its_lease_is_over_and_not_before(
+    slots: ModuleType, edge: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    switching, armed = load("storefront", "slots"), list[float]()
+    monkeypatch.setattr(switching, "arm", armed.append)
+    monkeypatch.setattr(edge, "runs", lambda: False)
+    slots.save(slots.tried(BOTH, "green", 25, 20))
+    # A reboot has lost the timer.
+    assert switching.expire() == {"changed": False}
+    assert len(armed) == 1 and 15 < armed[0] <= 20
+    slots.save(slots.tried(BOTH, "green", 25, -1))
+    assert switching.expire() == {"changed": True}
+    after = slots.load()
+    assert (after["active"], after["canary"], slots.shares(after)) == ("blue", None, {"blue": 100, "green": 0})
+    assert weights(edge.BACKEND.read_text()) == {"blue": 100, "green": 0}
+
+
+def test_what_serves_or_is_not_there_is_not_tried(slots: ModuleType) -> None:
+    switching = load("storefront", "slots")
+    for state, slot in ((BOTH, "blue"), ({**BOTH, "green": None}, "green"), ({**BOTH, "active": None}, "green")):
+        slots.save(state)
+        with pytest.raises(slots.Fault, match=f"slot {slot} can't be tried"):
+            switching.weigh(slot, 5, 20)
+
+
+def test_a_state_from_before_tries_were_known_is_read(slots: ModuleType) -> None:
+    slots.STATE.write_text('{"active": "blue", "blue": "v1.0.0", "green": null, "digests": {}, "checks": {}}')
+    assert slots.shares(slots.load()) == {"blue": 100, "green": 0}
+    assert slots.tokens(slots.load()) == {}

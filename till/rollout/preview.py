@@ -1,0 +1,95 @@
+"""A release is tried before anybody meets it: asked past the edge beside the old one, and bought from by its token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from infra.contract import Host
+from till import host_program, probe, release, smoke
+from till.errors import GateSaidNo
+from till.rollout import judge, usage
+from till.rollout.counts import NOTHING, Counts
+from till.rollout.walk import Walk
+from till.thresholds import thresholds
+
+PHASE = "preview"
+
+
+def run(walk: Walk) -> dict[str, Any]:
+    """Every gate of the preview; raises GateSaidNo with the first no. Returns the purchase, if one was made."""
+    asked = _asked(walk)
+    _errors(walk, asked)
+    _slow(walk, asked)
+    usage.gate(walk, PHASE)
+    if walk.manifest.smoke != "purchase":
+        return {}
+    contract = walk.workplace.contract
+    cookies = {one.cookie for one in walk.intents.values()}
+    # Another release could be in it that the edge of a site would not know.
+    cookie = cookies.pop() if len(cookies) == 1 else ""
+    if not cookie:
+        walk.gate(
+            PHASE,
+            "smoke",
+            "skipped",
+            "hosts have different configurations of the release: bought from after the switch",
+        )
+        return {}
+    bought = smoke.run(contract, walk.progress, until_approval=not smoke.approves(contract), cookie=cookie)
+    if bought["version"] != walk.manifest.version:
+        raise GateSaidNo(
+            f"the purchase should have been made on {walk.manifest.version}, but {bought['version']} answered"
+        )
+    walk.gate(
+        PHASE,
+        "smoke",
+        "pass",
+        f"order {bought.get('order_id', '')} was bought from {bought['version']} before any customer met it",
+    )
+    return bought
+
+
+def _asked(walk: Walk) -> dict[str, dict[str, dict[str, Any]]]:
+    """By side and host what the slot answered."""
+    policy = walk.policy["preview"]
+    limit_s = thresholds()["judge"]["measures"]["slow"]["limit_ms"] / 1000
+    words = [str(policy[name]) for name in ("requests", "concurrency", "timeout_s")]
+
+    def one(host: Host) -> dict[str, dict[str, Any]]:
+        intent, found = walk.intents[host.name], {}
+        for side, slot in (("old", intent.old_slot), ("new", intent.new_slot)):
+            if slot:
+                found[side] = host_program.ask(
+                    walk.workplace, host.name, "slot-probe", "ask", *words, str(limit_s), slot, *_paths(walk.manifest),
+                    timeout_s=policy["deadline_s"], next_command=f"till status {walk.workplace.contract.stack}",
+                )  # fmt: skip
+        return found
+
+    return probe.at_once(one, walk.edges.hosts)
+
+
+def _paths(manifest: release.Manifest) -> list[str]:
+    return list(dict.fromkeys(filter(None, (manifest.version_path, manifest.health_path, *manifest.probe_paths))))
+
+
+def _sum(asked: dict[str, dict[str, dict[str, Any]]], side: str, bad: str) -> Counts:
+    told = [found[side] for found in asked.values() if side in found]
+    return sum((Counts(one["requests"], one[bad]) for one in told), NOTHING)
+
+
+def _errors(walk: Walk, asked: dict[str, dict[str, dict[str, Any]]]) -> None:
+    _judge(walk, asked, "errors", "bad")
+
+
+def _slow(walk: Walk, asked: dict[str, dict[str, dict[str, Any]]]) -> None:
+    _judge(walk, asked, "slow", "slow")
+
+
+def _judge(walk: Walk, asked: dict[str, dict[str, dict[str, Any]]], measure: str, bad: str) -> None:
+    rule = judge.rules(thresholds()["judge"])[measure]
+    old, new = _sum(asked, "old", bad), _sum(asked, "new", bad)
+    _, said = judge.look(judge.begin(rule), old, new, rule, walk.record.old_version or "nothing")
+    walk.gate(PHASE, measure, said.verdict, said.sentence)
+    if said.verdict == "fail" or new.bad_ratio > rule.bound:
+        faults = "; ".join(fault for found in asked.values() for fault in found["new"]["faults"])
+        raise GateSaidNo(f"{walk.manifest.version} past the edge: {said.sentence}{f' ({faults})' if faults else ''}")
