@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Sample(BaseModel):
-    """What one version answered from `at_s` on, over a second, or over more where there were too many samples."""
+    """What one version answered from `at_s` (whole seconds) on, over a second; over more where there were too many."""
 
     model_config = ConfigDict(frozen=True)
     at_s: float
