@@ -1,4 +1,4 @@
-"""The verb `till incident`: what happened, and the documents of it."""
+"""The verb `till incident`: what happened, and the documents of it: of lost sites, and of releases taken back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ incident_app = typer.Typer(no_args_is_help=True, help="Incidents: what happened,
 
 @incident_app.command("list")
 def incident_list(stack: Stack, as_json: Json = False) -> None:
-    """Every incident that the hosts remember, brought home as documents."""
+    """Every incident that the hosts remember, brought home as documents; and the post-mortems of releases."""
     answer(stack, as_json, lambda _progress: listed(stack), _show_list)
 
 
@@ -31,25 +31,33 @@ def incident_show(
 
 
 def listed(stack: str) -> dict[str, Any]:
-    from till import incident
+    from till import incident, post_mortem
     from till.stack import contract
     from till.workplace import opened
 
     with opened(contract(stack)) as workplace:
         every, silent = incident.found(workplace)
-    return {"incidents": [_told(one, incident.write(stack, one)) for one in every], "unheard": silent}
+    incidents = [_told(one, incident.write(stack, one)) for one in every]
+    return {"incidents": incidents, "post_mortems": post_mortem.written(stack), "unheard": silent}
 
 
 def shown(stack: str, name: str, progress: Progress) -> dict[str, Any]:
-    from till import incident
+    from till import incident, post_mortem
     from till.stack import contract
     from till.workplace import opened
 
+    begun = post_mortem.written(stack)
+    named = next((one for one in begun if one["id"] == name), None)
+    if named is not None:
+        # Nothing of it is on hosts, and it may be read while none answers.
+        return named
     with opened(contract(stack)) as workplace:
         every, silent = incident.found(workplace)
     for host, reason in silent.items():
         progress.say(f"{host} told nothing: {reason}")
-    one = incident.chosen(stack, every, name)
+    one = incident.chosen(stack, sorted([*every, *begun], key=lambda known: known["began"]), name)
+    if "document" in one:
+        return one
     return {**_told(one, incident.write(stack, one)), "events": one["events"], "unheard": silent}
 
 
@@ -67,7 +75,7 @@ def _show_list(result: dict[str, Any]) -> None:
         verified = str(one["measured"].get("verified_s", "-"))
         table.add_row(one["id"], clock(one["began"]), ", ".join(one["lost"]), verified, ended)
     console.print(table)
-    for one in result["incidents"]:
+    for one in [*result["incidents"], *result["post_mortems"]]:
         console.print(one["document"], soft_wrap=True, markup=False)
     for host, reason in result["unheard"].items():
         console.print(f"{host} told nothing: {reason}", style="yellow", markup=False, soft_wrap=True)

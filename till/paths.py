@@ -18,6 +18,11 @@ def journal_file(stack: str) -> Path:
     return STATE / "journal" / f"{stack}.jsonl"
 
 
+def deploys_dir(stack: str) -> Path:
+    """Records of deploys and rollbacks, each with its page."""
+    return STATE / "deploys" / stack
+
+
 def lock_file(stack: str) -> Path:
     return STATE / "locks" / f"{stack}.json"
 

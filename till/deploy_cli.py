@@ -1,0 +1,49 @@
+"""The verbs around a deploy: what changed between two releases."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from till.verb import Json, Stack, answer
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the command these verbs."""
+    app.command()(diff)
+
+
+def diff(
+    stack: Stack,
+    old: Annotated[str, typer.Argument(help="the release that is compared with")],
+    new: Annotated[str, typer.Argument(help="the release that is looked at")],
+    as_json: Json = False,
+) -> None:
+    """Two built releases beside each other: manifest, size, source, components."""
+    from till import release_diff
+
+    answer(stack, as_json, lambda _progress: release_diff.between(stack, old, new).model_dump(), _show_diff)
+
+
+def _show_diff(found: dict[str, Any]) -> None:
+    console, table = Console(), Table(title="Difference", title_justify="left")
+    for column in ("", "what", found["old_version"], found["new_version"]):
+        table.add_column(column, overflow="fold")
+    for one in found["about"]:
+        table.add_row(*_row("same" if one["old"] == one["new"] else "changed", one))
+    for kind in ("changed", "added", "removed", "updated"):
+        for one in found[kind]:
+            table.add_row(*_row(kind, one))
+    console.print(table)
+    for sentence in found["unknown"]:
+        console.print(sentence, style="yellow", markup=False, soft_wrap=True)
+
+
+def _row(kind: str, change: dict[str, Any]) -> list[Text]:
+    # Text: what a manifest or an SBOM holds is no markup.
+    sides = ["-" if change[side] in (None, "", []) else str(change[side]) for side in ("old", "new")]
+    return [Text(cell) for cell in (kind, change["name"], *sides)]
