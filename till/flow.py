@@ -12,6 +12,7 @@ from till import (
     challenges,
     config_backup,
     deploy,
+    lease,
     play,
     public_names,
     redact,
@@ -44,7 +45,10 @@ def provision(name: str, progress: Progress, check: bool = False, diff: bool = F
             checked = play.run(workplace, "provision.yml", progress, check=True, diff=diff, tags=tags)
             told = _provisioned(checked, contract)
             return _with_names(told, public_names.provision(workplace, progress, tags, check=True))
-        with change(name, "provision", progress, redact.of(contract)) as facts:
+        with (
+            change(name, "provision", progress, redact.of(contract)) as facts,
+            lease.held(workplace, "provision", progress),
+        ):
             result = play.run(workplace, "provision.yml", progress, diff=diff, tags=tags)
             facts["changed"] = sum(result.changed.values())
             told = _provisioned(result, contract)
@@ -84,7 +88,10 @@ def deploy_release(
     with opened(contract, artefacts.variables()) as workplace:
         if check:
             return vars(deploy.run(workplace, version, progress, check=True, diff=diff))
-        with change(name, "deploy", progress, redact.of(contract)) as facts:
+        with (
+            change(name, "deploy", progress, redact.of(contract)) as facts,
+            lease.held(workplace, f"deploy {version}"),
+        ):
             facts["new_version"] = version
             outcome = deploy.run(workplace, version, progress, diff=diff)
             facts |= {"old_version": outcome.old_version, "switch_s": outcome.switch_s, "changed": outcome.changed}
