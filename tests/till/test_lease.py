@@ -8,8 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -17,10 +18,11 @@ from infra.contract import Contract
 from tests import store as consensus
 from tests.store import ADDRESSES, Store
 from tests.till.conftest import contract_of, host
-from till import lease, lease_road
+from till import lease, probe
 from till.errors import HostUnreachable, Refused, TillError
 from till.progress import Progress
 from till.thresholds import thresholds
+from till.workplace import Workplace
 
 MEMBERS = ("alpha", "bravo", "ops")
 FAST = {"lifetime_s": 4, "beat_s": 0.5, "answer_deadline_s": 4, "start_deadline_s": 10, "reach_timeout_s": 2}
@@ -30,7 +32,7 @@ HOLD = """
 import sys
 from tests.till import test_lease as here
 place = here.Place(sys.argv[1:])
-with here.lease.held(place, "deploy v1") as one:
+with here.held_by(place, "deploy v1") as one:
     print(one.token, flush=True)
     sys.stdin.read()
 """
@@ -54,6 +56,10 @@ class Place:
         return process
 
 
+def held_by(place: Place, verb: str, progress: Progress | None = None) -> AbstractContextManager[lease.Lease]:
+    return lease.held(cast(Workplace, place), verb, progress)
+
+
 @pytest.fixture(scope="module")
 def running() -> Iterator[Store]:
     with consensus.running() as store:
@@ -69,11 +75,11 @@ def store(running: Store) -> Iterator[Store]:
 @pytest.fixture(autouse=True)
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(thresholds(), "lease", {**thresholds()["lease"], **FAST})
-    monkeypatch.setattr(lease_road.probe, "ssh", lambda *_: "")
+    monkeypatch.setattr(probe, "ssh", lambda *_: "")
 
 
 @pytest.fixture
-def place(store: Store) -> Any:
+def place(store: Store) -> Place:
     return Place(store.program())
 
 
@@ -84,8 +90,8 @@ def soon(true: Callable[[], Any], within_s: float = 20) -> None:
         time.sleep(0.05)
 
 
-def test_it_is_kept_beyond_its_lifetime_and_given_back_at_the_end(place: Any, store: Store) -> None:
-    with lease.held(place, "deploy v1") as held:
+def test_it_is_kept_beyond_its_lifetime_and_given_back_at_the_end(place: Place, store: Store) -> None:
+    with held_by(place, "deploy v1") as held:
         time.sleep(FAST["lifetime_s"] + 1)
         held.check()
         shown = store.show() or {}
@@ -95,15 +101,15 @@ def test_it_is_kept_beyond_its_lifetime_and_given_back_at_the_end(place: Any, st
     assert len(place.talks) == 1
 
 
-def test_it_is_given_back_when_the_change_fails(place: Any, store: Store) -> None:
-    with pytest.raises(ZeroDivisionError), lease.held(place, "deploy v1"):
+def test_it_is_given_back_when_the_change_fails(place: Place, store: Store) -> None:
+    with pytest.raises(ZeroDivisionError), held_by(place, "deploy v1"):
         raise ZeroDivisionError
     assert store.show() is None
 
 
-def test_the_second_one_is_refused_and_told_who_is_first(place: Any, store: Store) -> None:
-    with lease.held(place, "deploy v1") as first:
-        with pytest.raises(Refused) as raised, lease.held(Place(store.program()), "provision"):
+def test_the_second_one_is_refused_and_told_who_is_first(place: Place, store: Store) -> None:
+    with held_by(place, "deploy v1") as first:
+        with pytest.raises(Refused) as raised, held_by(Place(store.program()), "provision"):
             pass
         first.check()
     assert raised.value.exit_code == 5
@@ -112,8 +118,8 @@ def test_the_second_one_is_refused_and_told_who_is_first(place: Any, store: Stor
     assert "till status lab" in raised.value.next_command
 
 
-def test_it_goes_on_by_another_host_with_the_same_token(place: Any, store: Store) -> None:
-    with lease.held(place, "deploy v1") as held:
+def test_it_goes_on_by_another_host_with_the_same_token(place: Place, store: Store) -> None:
+    with held_by(place, "deploy v1") as held:
         name, process = place.talks[0]
         place.away.add(name)
         process.kill()
@@ -125,18 +131,18 @@ def test_it_goes_on_by_another_host_with_the_same_token(place: Any, store: Store
     assert store.show() is None
 
 
-def test_a_host_that_says_nothing_is_left_for_another(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_that_says_nothing_is_left_for_another(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(thresholds()["lease"], "answer_deadline_s", 1)
     monkeypatch.setitem(thresholds()["lease"], "lifetime_s", 8)
-    with lease.held(place, "deploy v1") as held:
+    with held_by(place, "deploy v1") as held:
         place.talks[0][1].send_signal(signal.SIGSTOP)
         soon(lambda: len(place.talks) == 2)
         time.sleep(8)
         held.check()
 
 
-def test_a_change_that_has_lost_it_stops_and_is_told_who_has_it(place: Any, store: Store) -> None:
-    with lease.held(place, "deploy v1") as held:
+def test_a_change_that_has_lost_it_stops_and_is_told_who_has_it(place: Place, store: Store) -> None:
+    with held_by(place, "deploy v1") as held:
         place.away.update(MEMBERS)
         place.talks[0][1].kill()
         soon(held.lost.is_set)
@@ -144,18 +150,18 @@ def test_a_change_that_has_lost_it_stops_and_is_told_who_has_it(place: Any, stor
             held.check()
         assert "no route to host" in raised.value.message
         soon(lambda: store.show() is None)
-        with lease.held(Place(store.program()), "deploy v2") as newer:
+        with held_by(Place(store.program()), "deploy v2") as newer:
             assert newer.token > held.token
 
 
-def test_a_runner_that_was_stopped_meanwhile_is_told_who_has_it_now(place: Any, store: Store) -> None:
-    with lease.held(place, "deploy v1") as held:
+def test_a_runner_that_was_stopped_meanwhile_is_told_who_has_it_now(place: Place, store: Store) -> None:
+    with held_by(place, "deploy v1") as held:
         # As seen from here: nothing was renewed, and somebody took over.
         held._over.set()
         held._keeper.join()
         place.talks[0][1].kill()
         soon(lambda: store.show() is None)
-        with lease.held(Place(store.program()), "deploy v2"):
+        with held_by(Place(store.program()), "deploy v2"):
             held._over.clear()
             held._resume()
             with pytest.raises(TillError, match="deploy v2 by"):
@@ -164,7 +170,7 @@ def test_a_runner_that_was_stopped_meanwhile_is_told_who_has_it_now(place: Any, 
 
 def test_a_killed_runner_is_taken_over_within_the_lifetime(store: Store, fast: None) -> None:
     program = HOLD.replace("place =", f"here.thresholds()['lease'].update({FAST}); "
-                           "here.lease_road.probe.ssh = lambda *_: ''; place =")  # fmt: skip
+                           "here.probe.ssh = lambda *_: ''; place =")  # fmt: skip
     command = [sys.executable, "-c", program, *store.program()]
     first = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert first.stdout is not None
@@ -174,7 +180,7 @@ def test_a_killed_runner_is_taken_over_within_the_lifetime(store: Store, fast: N
     began, refused = time.monotonic(), 0
     while True:
         try:
-            with lease.held(Place(store.program()), "deploy v2") as newer:
+            with held_by(Place(store.program()), "deploy v2") as newer:
                 break
         except Refused:
             refused += 1
@@ -185,26 +191,26 @@ def test_a_killed_runner_is_taken_over_within_the_lifetime(store: Store, fast: N
 
 
 def test_who_holds_this_machines_lock_waits_for_the_end_of_a_killed_change_of_its_own(
-    place: Any, store: Store, monkeypatch: pytest.MonkeyPatch
+    place: Place, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "place", lambda _: "boot:1:2")
-    dead = lease.Lease(place, ["--verb=deploy v1", "--by=a", "--host=b", "--since=c", "--place=boot:1:2",
+    dead = lease.Lease(cast(Workplace, place), ["--verb=deploy v1", "--by=a", "--host=b", "--since=c", "--place=boot:1:2",
                                "--lifetime-s=4"], thresholds()["lease"])  # fmt: skip
     dead.take()
     dead._over.set()
     place.talks[0][1].kill()
-    with lease.held(Place(store.program()), "deploy v1") as held:
+    with held_by(Place(store.program()), "deploy v1") as held:
         assert held.token > dead.token
 
 
 def test_without_a_majority_a_deploy_is_not_begun_and_a_repair_says_so(
-    place: Any, store: Store, capsys: pytest.CaptureFixture[str]
+    place: Place, store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with store.silent(*ADDRESSES[1:]):
-        with pytest.raises(TillError, match="can't be held in etcd: alpha: etcd does not answer"):
-            with lease.held(place, "deploy v1"):
-                pytest.fail("it was begun")
-        with lease.held(place, "failover to bravo", Progress()) as held:
+        away = pytest.raises(TillError, match="can't be held in etcd: alpha: etcd does not answer")
+        with away, held_by(place, "deploy v1"):
+            pytest.fail("it was begun")
+        with held_by(place, "failover to bravo", Progress()) as held:
             held.check()
             assert held.token == 0
     assert "only this machine's lock keeps other changes away" in capsys.readouterr().err
@@ -219,14 +225,14 @@ def test_without_a_majority_a_deploy_is_not_begun_and_a_repair_says_so(
     ],
 )
 def test_what_does_not_answer_is_named(command: list[str], next_command: str, words: str) -> None:
-    with pytest.raises(TillError, match=words) as raised, lease.held(Place(command), "deploy v1"):  # type: ignore[arg-type]
+    with pytest.raises(TillError, match=words) as raised, held_by(Place(command), "deploy v1"):
         pass
     assert raised.value.next_command == next_command
 
 
-def test_hosts_that_are_gone_are_not_waited_for(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease_road.probe, "ssh", lambda *_: "timed out")
-    with pytest.raises(HostUnreachable, match="alpha") as raised, lease.held(place, "deploy v1"):
+def test_hosts_that_are_gone_are_not_waited_for(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "ssh", lambda *_: "timed out")
+    with pytest.raises(HostUnreachable, match="alpha") as raised, held_by(place, "deploy v1"):
         pass
     assert raised.value.exit_code == 4
     assert place.talks == []
