@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from till import deploy_record, gates, play, probe, release, slots, smoke
+from till import deploy_record, gates, lease, play, probe, release, slots, smoke
 from till.deploy_record import Record
 from till.errors import GateSaidNo, Interrupted, TillError
 from till.outcome import PlayResult
@@ -40,14 +39,14 @@ class Wish:
 
 @dataclass
 class Deploy:
-    """One deploy under way. `check` raises when it may not go on: another change holds the lock."""
+    """One deploy under way, as long as its lease of the stack is held."""
 
     workplace: Workplace
     wish: Wish
     manifest: release.Manifest
     record: Record
     progress: Progress
-    check: Callable[[], None] = lambda: None
+    held: lease.Lease
     changed: int = 0
 
     def run(self) -> dict[str, Any]:
@@ -73,12 +72,13 @@ class Deploy:
     def _run(self) -> None:
         steps = self.wish.steps()
         self.record.plan = [deploy_record.PlanStep(percent=one.percent, hold_s=one.hold_s) for one in steps]
+        edges = Edges(self.workplace, self.held.token)
         with self._phase("ship"):
+            edges.end()
             self._shipped(ship(self.workplace, self.manifest, self.progress))
-        self.check()
-        edges = Edges(self.workplace)
+        self.held.check()
         intents = edges.intend(version=self.manifest.version)
-        walk = Walk(self.workplace, edges, intents, self.manifest, self.record, self.progress, self.check)
+        walk = Walk(self.workplace, edges, intents, self.manifest, self.record, self.progress, self.held.check)
         try:
             self._lead(walk, steps)
         except (TillError, KeyboardInterrupt) as reason:
@@ -93,7 +93,7 @@ class Deploy:
                 preview.run(walk)
             with self._phase("steps"):
                 walk.go(steps)
-        self.check()
+        self.held.check()
         with self._phase("promote"):
             began = time.monotonic()
             walk.edges.promote(walk.intents)

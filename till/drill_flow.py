@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from till import drill_report, journal, stack
+from till import drill_report, journal, lease, stack
 from till.drills import failover, restore, unit
 from till.errors import GateSaidNo
 from till.lock import held
@@ -41,7 +41,8 @@ def hold_failover(name: str, fault: str, override: str, confirmation: str, progr
     """
     contract = stack.contract(name)
     failover.refuse_unconfirmed(contract, fault, override, confirmation)
-    with opened(contract) as workplace, held(lock_file(name), f"drill failover --fault {fault}"):
+    verb = f"drill failover --fault {fault}"
+    with opened(contract) as workplace, held(lock_file(name), verb), lease.held(workplace, verb):
         try:
             return failover.run(workplace, fault, override, progress)
         finally:

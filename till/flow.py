@@ -13,6 +13,7 @@ from till import (
     config_backup,
     deploy,
     journal,
+    lease,
     play,
     public_names,
     redact,
@@ -45,7 +46,10 @@ def provision(name: str, progress: Progress, check: bool = False, diff: bool = F
             checked = play.run(workplace, "provision.yml", progress, check=True, diff=diff, tags=tags)
             told = _provisioned(checked, contract)
             return _with_names(told, public_names.provision(workplace, progress, tags, check=True))
-        with change(name, "provision", progress, redact.of(contract)) as facts:
+        with (
+            change(name, "provision", progress, redact.of(contract)) as facts,
+            lease.held(workplace, "provision", progress),
+        ):
             result = play.run(workplace, "provision.yml", progress, diff=diff, tags=tags)
             facts["changed"] = sum(result.changed.values())
             told = _provisioned(result, contract)
@@ -88,10 +92,13 @@ def deploy_release(
             checked = deploy.ship(workplace, manifest, progress, check=True, diff=diff)
             checked.raise_for_failure(contract, f"till deploy {name} {wish.version}")
             return checked.facts()
-        with change(name, "deploy", progress, redact.of(contract)) as facts:
+        with (
+            change(name, "deploy", progress, redact.of(contract)) as facts,
+            lease.held(workplace, f"deploy {wish.version}") as held,
+        ):
             facts["new_version"] = wish.version
             record = deploy.begun(workplace, wish, manifest, journal.by(), progress)
-            told = deploy.Deploy(workplace, wish, manifest, record, progress).run()
+            told = deploy.Deploy(workplace, wish, manifest, record, progress, held).run()
             facts |= {one: told[one] for one in ("old_version", "strategy", "switch_s", "changed", "record")}
     return told
 

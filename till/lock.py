@@ -16,7 +16,8 @@ from typing import Any
 from till.errors import Refused
 
 
-def _boot_id() -> str:
+def boot_id() -> str:
+    """The kernel's own mark of this start of this machine."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
@@ -54,7 +55,7 @@ def held(path: Path, verb: str) -> Iterator[None]:
                     "user": getpass.getuser(),
                     "host": socket.gethostname(),
                     "pid": os.getpid(),
-                    "boot_id": _boot_id(),
+                    "boot_id": boot_id(),
                     "since": datetime.now(UTC).isoformat(timespec="seconds"),
                 }
             )

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.contract import Contract
-from till import status
+from till import lease, status
 
 
 def closing(
@@ -79,6 +79,8 @@ def stack(console: Console, found: dict[str, Any]) -> None:
         kept = f" (serial {told['serial']}, order since {since(told)})" if "serial" in told else ""
         answer = told.get("fault") or f"{', '.join(told['addresses'])}{kept}"
         console.print(f"  {server:<6} {found['dns']['name']}: {answer}", markup=False)
+    if found["change"]:
+        console.print(f"  under way: {lease.named(found['change'])}", markup=False, soft_wrap=True)
     if not found["dns"]["agree"]:
         console.print("  the nameservers do not agree", style="yellow")
     for fault in found["faults"]:

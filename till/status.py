@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-from till import copies, probe, public_zone
+from till import copies, lease_road, probe, public_zone
 from till.errors import TillError
 from till.thresholds import host_policy, thresholds
 from till.workplace import Workplace
@@ -137,6 +137,11 @@ def of(workplace: Workplace) -> dict[str, Any]:
     for server, since in [] if contract.dns_provider else ordered_since(workplace, unreached).items():
         told["nameservers"][server]["since"] = since
     health = probe.served_statuses(reached, trust, host_policy()["policy_health_path"]) if trust else {}
+    change: dict[str, Any] | None = None
+    try:
+        change = lease_road.holder(workplace, unreached)
+    except TillError as reason:
+        faults.append(reason.message)
     found = certificates(reached, trust)
     faults += [f"edge {edge}: certificate: {entry['fault']}" for edge, entry in found.items() if "fault" in entry]
     return {
@@ -146,6 +151,7 @@ def of(workplace: Workplace) -> dict[str, Any]:
         "urls": urls(contract),
         "versions": versions,
         "database": data,
+        "change": change,
         "sites": sites(workplace, health, data["leader"], told["sites"]),
         "certificates": found,
         "dns": told,

@@ -113,16 +113,7 @@ class Workplace:
 
     def ssh(self, host: str, command: str, timeout_s: int = 30) -> subprocess.CompletedProcess[str]:
         """Run one command on a host as root; never raises. Exit code 255: the host was not reached, or not in time."""
-        entry: dict[str, Any] = self.inventory_document["all"]["hosts"][host]
-        user = entry["ansible_user"]
-        argv = [
-            "ssh",
-            *self.ssh_options(),
-            f"-oControlPath={self.folder}/cp/%C",
-            f"-oConnectTimeout={CONNECT_TIMEOUT_S}",
-        ]
-        argv += ["-p", str(entry["ansible_port"]), f"{user}@{entry['ansible_host']}"]
-        argv += [command if user == "root" else f"sudo -n {command}"]
+        argv = self._ssh_argv(host, command, f"-oControlPath={self.folder}/cp/%C", *self.ssh_options())
         try:
             return subprocess.run(
                 argv, capture_output=True, text=True, timeout=timeout_s, check=False,
@@ -130,6 +121,22 @@ class Workplace:
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             return subprocess.CompletedProcess(argv, UNREACHED, "", f"no answer within {timeout_s} s")
+
+    def talk(self, host: str, command: str) -> subprocess.Popen[bytes]:
+        """A command that goes on on a host as root, with pipes to it and from it; it has a connection of its own."""
+        # Its own group, so that Ctrl-C ends the verb and not this under it.
+        return subprocess.Popen(
+            self._ssh_argv(host, command, "-oControlMaster=no", "-oControlPath=none", *self.ssh_options()),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
+            env=self.environment(), start_new_session=True,
+        )  # fmt: skip
+
+    def _ssh_argv(self, host: str, command: str, *options: str) -> list[str]:
+        entry: dict[str, Any] = self.inventory_document["all"]["hosts"][host]
+        user = entry["ansible_user"]
+        target = ["-p", str(entry["ansible_port"]), f"{user}@{entry['ansible_host']}"]
+        as_root = command if user == "root" else f"sudo -n {command}"
+        return ["ssh", *options, f"-oConnectTimeout={CONNECT_TIMEOUT_S}", *target, as_root]
 
     def close(self) -> None:
         """End what still runs and the connections that persist, then remove everything."""

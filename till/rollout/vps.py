@@ -36,15 +36,22 @@ class Intent:
 
 
 class Edges:
-    """The edges of a stack. Each call is one command on each of them, at the same time."""
+    """The edges of a stack. Each call is one command on each of them, at the same time.
 
-    def __init__(self, workplace: Workplace) -> None:
-        self._workplace = workplace
+    `token`: of the change that calls; a host that a newer change has written to refuses it (docs/adr/0020).
+    """
+
+    def __init__(self, workplace: Workplace, token: int) -> None:
+        self._workplace, self._fence = workplace, f"--fence={token}"
         self.hosts = [host for host in workplace.contract.hosts if Role.EDGE in host.roles]
+
+    def end(self) -> None:
+        """End what a change that was killed has left: a try of a release beside the one that serves."""
+        self._refuse(self._all(lambda _host: ["end", self._fence], self.hosts))
 
     def intend(self, version: str = "", slot: str = "") -> dict[str, Intent]:
         """Note where to, when the release answers there; raises before anything else was changed."""
-        asked = self._all(lambda _host: ["intend", f"--version={version}", f"--slot={slot}"], self.hosts)
+        asked = self._all(lambda _host: ["intend", self._fence, f"--version={version}", f"--slot={slot}"], self.hosts)
         self._refuse(asked)
         return {
             name: Intent(one["from"], one["to"], str(one["version"]), str(one["cookie"]))
@@ -56,12 +63,12 @@ class Edges:
         """Give the new release so much of the traffic until the lease is over; raises when an edge did not."""
         hosts = [host for host in self.hosts if intents[host.name].beside]
         words = (str(percent), f"{lease_s:g}")
-        self._refuse(self._all(lambda host: ["weigh", intents[host.name].new_slot, *words], hosts))
+        self._refuse(self._all(lambda host: ["weigh", self._fence, intents[host.name].new_slot, *words], hosts))
 
     def promote(self, intents: dict[str, Intent], drop: bool = False) -> None:
         """Lead all traffic to the new release for good; raises when an edge did not. `drop`: checkouts, too."""
         how = ["--drop"] if drop else []
-        self._refuse(self._all(lambda host: ["switch", intents[host.name].new_slot, *how], self.hosts))
+        self._refuse(self._all(lambda host: ["switch", self._fence, intents[host.name].new_slot, *how], self.hosts))
 
     def revert(self, intents: dict[str, Intent]) -> None:
         """Lead all traffic to the old release, that of checkouts on the new one too. Asks every edge before it raises.
@@ -69,7 +76,9 @@ class Edges:
         An edge that is not reached returns by itself when its lease is over, unless the new one leads there for good.
         """
         hosts = [host for host in self.hosts if intents[host.name].moves]
-        self._refuse(self._all(lambda host: ["switch", intents[host.name].old_slot or "none", "--drop"], hosts))
+        self._refuse(
+            self._all(lambda host: ["switch", self._fence, intents[host.name].old_slot or "none", "--drop"], hosts)
+        )
 
     def drain(self) -> None:
         """Wait until slots without traffic have ended their requests."""

@@ -24,6 +24,16 @@ class Key:
     lease: int
 
 
+@dataclass(frozen=True)
+class Write:
+    """A new value for a key that nobody has written since `revision` (0: that is not there); it goes with its lease."""
+
+    key: str
+    value: Any
+    revision: int
+    lease: int = 0
+
+
 class Etcd:
     """Reads, compare-and-sets and keys with a lifetime; `addresses`: members, the nearest first.
 
@@ -61,13 +71,18 @@ class Etcd:
 
     def put(self, key: str, value: Any, revision: int) -> bool:
         """Write if nobody else has since `revision` (0: if there is none yet); whether it was written."""
-        write = {"request_put": {"key": _coded(key), "value": _coded(json.dumps(value))}}
-        return self._while([_changed(key, revision)], [write])
+        return self.write(Write(key, value, revision))
+
+    def write(self, *writes: Write) -> bool:
+        """All of them or none; whether they were written."""
+        return self._while(
+            [_changed(one.key, one.revision) for one in writes],
+            [{"request_put": _pair(one.key, one.value, one.lease)} for one in writes],
+        )
 
     def put_for(self, key: str, value: Any, lifetime_s: int) -> None:
         """Write a key that goes by itself after its lifetime."""
-        lease = self._call("lease/grant", {"TTL": lifetime_s})["ID"]
-        self._call("kv/put", {"key": _coded(key), "value": _coded(json.dumps(value)), "lease": lease})
+        self._call("kv/put", _pair(key, value, self.grant(lifetime_s)))
 
     def delete(self, key: str) -> None:
         self._call("kv/deleterange", {"key": _coded(key)})
@@ -76,6 +91,18 @@ class Etcd:
         """Delete a key if it is still the one that was made then, and another one is as it was; whether it was so."""
         same = {"key": _coded(key), "target": "CREATE", "result": "EQUAL", "create_revision": str(created)}
         return self._while([same, _changed(other, changed)], [{"request_delete_range": {"key": _coded(key)}}])
+
+    def grant(self, lifetime_s: int) -> int:
+        """A lease that ends by itself unless it is kept alive."""
+        return int(self._call("lease/grant", {"TTL": lifetime_s})["ID"])
+
+    def keep_alive(self, lease: int) -> bool:
+        """Begin the lease's lifetime anew; whether it still lived."""
+        # A stream for etcd: one question gets one answer, and faults come with status 200.
+        told = self._call("lease/keepalive", {"ID": str(lease)})
+        if "result" not in told:
+            raise OSError(f"etcd did not renew a lease: {told.get('error')}")
+        return int(told["result"].get("TTL", 0)) > 0
 
     def revoke(self, lease: int) -> None:
         """End a lease, and with it every key that it holds."""
@@ -131,6 +158,10 @@ class Etcd:
 
 def _changed(key: str, revision: int) -> dict[str, Any]:
     return {"key": _coded(key), "target": "MOD", "result": "EQUAL", "mod_revision": str(revision)}
+
+
+def _pair(key: str, value: Any, lease: int) -> dict[str, str]:
+    return {"key": _coded(key), "value": _coded(json.dumps(value)), "lease": str(lease)}
 
 
 def _coded(text: str) -> str:

@@ -9,8 +9,10 @@
     slots switch SLOT|none [--drop]     lead all traffic to the slot; with --drop also that of who would stay in a
                                         checkout; prints {"changed": bool}
     slots expire                        end a try whose lease is over; prints {"changed": bool}
+    slots end                           end a try now; prints the same
     slots drain                         wait until slots without traffic have ended their requests; prints {"left": N}
 
+intend, weigh, switch and end take --fence TOKEN: refused when a newer change has written here (docs/adr/0020).
 Exit codes: 0 done, 1 not possible (nothing was changed), 2 bad usage.
 """
 
@@ -26,6 +28,7 @@ import urllib.request
 from typing import Any
 
 import till_backend as edge
+import till_fence as fence
 import till_haproxy as haproxy
 import till_slots as slots
 
@@ -46,10 +49,10 @@ def target(state: dict[str, Any], version: str | None, slot: str | None) -> str:
     return str(state["latest"] if state["latest"] in holding else holding[0])
 
 
-def intend(version: str | None, slot: str | None) -> dict[str, Any]:
+def intend(version: str | None, slot: str | None, token: int | None = None) -> dict[str, Any]:
     policy = slots.settings()
     with slots.locked():
-        state = slots.load()
+        state = loaded(token)
         chosen = target(state, version, slot)
         url = f"http://127.0.0.1:{policy['ports'][chosen]}{state['checks'].get(chosen, policy['check_path'])}"
         try:
@@ -71,9 +74,19 @@ def intend(version: str | None, slot: str | None) -> dict[str, Any]:
     }
 
 
-def weigh(slot: str, percent: int, lease_s: float) -> dict[str, Any]:
+def loaded(token: int | None) -> dict[str, Any]:
+    """The state, for a change that has this token; a person at the host has none. Raises Fault for a late one."""
+    state = slots.load()
+    if token is None or state.get("fence") == token:
+        return state
+    fenced = fence.fenced(state, token)
+    slots.save(fenced)
+    return fenced
+
+
+def weigh(slot: str, percent: int, lease_s: float, token: int | None = None) -> dict[str, Any]:
     with slots.locked():
-        before = slots.load()
+        before = loaded(token)
         if not before[slot] or before["active"] in (None, slot):
             raise slots.Fault(f"slot {slot} can't be tried beside {before['active'] or 'nothing'}: till deploy")
         arm(lease_s)
@@ -82,9 +95,9 @@ def weigh(slot: str, percent: int, lease_s: float) -> dict[str, Any]:
     return {"changed": slots.shares(before)[slot] != percent}
 
 
-def switch(slot: str | None, drop: bool = False) -> dict[str, Any]:
+def switch(slot: str | None, drop: bool = False, token: int | None = None) -> dict[str, Any]:
     with slots.locked():
-        before = slots.load()
+        before = loaded(token)
         after = slots.led(before, slot, drop)
         if slot and not before[slot]:
             raise slots.Fault(f"slot {slot} holds no release: till deploy")
@@ -176,6 +189,8 @@ def main() -> int:
     switching = verbs.add_parser("switch")
     switching.add_argument("slot", choices=(*slots.SLOTS, "none"))
     switching.add_argument("--drop", action="store_true")
+    for one in (intention, weighing, switching, verbs.add_parser("end")):
+        one.add_argument("--fence", type=int, metavar="TOKEN")
     arguments = parser.parse_args()
     try:
         print(answer(arguments))
@@ -190,11 +205,13 @@ def answer(arguments: argparse.Namespace) -> str:
         with slots.locked():
             return "rendered" if edge.render(slots.load()) else "kept"
     if arguments.verb == "switch":
-        return json.dumps(switch(None if arguments.slot == "none" else arguments.slot, arguments.drop))
+        return json.dumps(switch(None if arguments.slot == "none" else arguments.slot, arguments.drop, arguments.fence))
     if arguments.verb == "intend":
-        return json.dumps(intend(arguments.version, arguments.slot))
+        return json.dumps(intend(arguments.version, arguments.slot, arguments.fence))
     if arguments.verb == "weigh":
-        return json.dumps(weigh(arguments.slot, arguments.percent, arguments.lease_s))
+        return json.dumps(weigh(arguments.slot, arguments.percent, arguments.lease_s, arguments.fence))
+    if arguments.verb == "end":
+        return json.dumps(end(arguments.fence))
     return json.dumps({"drain": drain, "expire": expire, "show": slots.load}[arguments.verb]())
 
 
