@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 
+from infra.components.signing_key import new_key_pair
 from infra.contract import Contract
 from infra.lab import rent
 
 CANARY = "canary-Zm9vYmFy+/sHould-Be-nowhere"
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICYWtnLKo9erYIwgx8p0rBJa5Uf8ilfml69bViAFjDpB"
+
+RELEASE_KEY = new_key_pair()
 
 
 def host(name: str, **changed: Any) -> dict[str, Any]:
@@ -52,6 +55,7 @@ def contract_of(*hosts: dict[str, Any], outside: bool = False, **changed: Any) -
             },
             "acme": {"directory_url": "https://acme.lab.test:14000/dir", "email": "a@lab.test"},
             "settlement": {"currency": "USD", "rate_per_omr": "2.600000"},
+            "release_key": {"private_key_pem": RELEASE_KEY[0], "public_key_pem": RELEASE_KEY[1]},
             "internal_ca_pem": "-----BEGIN CERTIFICATE-----",
             "host_certificates": {
                 name: {"certificate_pem": f"certificate of {name}", "private_key_pem": f"private key of {name}"}
