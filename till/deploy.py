@@ -48,7 +48,7 @@ def run(workplace: Workplace, version: str, progress: Progress, check: bool = Fa
     switch; both carry the outcome as their facts.
     """
     stack = workplace.contract.stack
-    manifest = release.load(stack, version)
+    manifest = release.load(workplace.contract, version)
     before = _Before(*slots.before_all(slots.read(workplace)))
     outcome = Outcome(old_version=before.version, new_version=version)
     progress.say(f"serving now: {before.version or 'nothing yet'}{f' ({before.slot})' if before.slot else ''}")
