@@ -129,6 +129,13 @@ class Certificate(_Document):
     private_key_pem: Secret
 
 
+class ReleaseKey(_Document):
+    """Signs a stack's releases (Ed25519, PEM): the runner signs with one half, hosts check with the other."""
+
+    public_key_pem: str
+    private_key_pem: Secret
+
+
 class Outside(_Document):
     """The host that plays the world outside a lab: PayPal simulator, ACME test CA, resolver, people's channels."""
 
@@ -151,6 +158,7 @@ class Contract(_Document):
     backup_offsite: Offsite | None = None
     public_env: dict[str, str] = {}
     ssh_private_key: Secret | None = None
+    release_key: ReleaseKey
     internal_ca_pem: str
     host_certificates: dict[str, Certificate]
     secrets: dict[str, Secret]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -58,17 +57,17 @@ def release_build(
     stack: Stack,
     version: Annotated[str, typer.Option(help="like v1.0.0-paypal")],
     source: Annotated[
-        Path | None, typer.Option(help="folder with an app.yml; the reference storefront by default")
-    ] = None,
+        str, typer.Option(help="folder with an app.yml, or GIT-URL@REF[#FOLDER]; the reference storefront by default")
+    ] = "",
     as_json: Json = False,
 ) -> None:
-    """Build a release once, into a hashed artefact."""
+    """Build a release once, into a hashed, signed artefact with an SBOM."""
     from till import flow
 
     answer(
         stack,
         as_json,
-        lambda progress: flow.build_release(stack, version, source or flow.STOREFRONT, progress),
+        lambda progress: flow.build_release(stack, version, source or str(flow.STOREFRONT), progress),
         line("version", "sha256", "size_bytes"),
     )
 

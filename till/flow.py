@@ -12,6 +12,7 @@ from till import (
     challenges,
     config_backup,
     deploy,
+    git_source,
     journal,
     lease,
     play,
@@ -69,14 +70,16 @@ def _with_names(told: dict[str, Any], names: dict[str, Any]) -> dict[str, Any]:
     return {**told, **names, "changed": told["changed"] + len(names["names"]["changes"])} if names else told
 
 
-def build_release(name: str, version: str, source: Path, progress: Progress) -> dict[str, Any]:
-    """Build a release once. Returns its manifest."""
-    stack.known(name)
-    if release.is_built(name, version):
-        return release.build(name, version, source, progress).model_dump()
-    with change(name, "release build", progress) as facts:
-        manifest = release.build(name, version, source, progress)
-        facts |= {"version": version, "sha256": manifest.sha256, "source_sha256": manifest.source_sha256}
+def build_release(name: str, version: str, source: str, progress: Progress) -> dict[str, Any]:
+    """Build a release once, from a folder or a git repository, and sign it. Returns its manifest."""
+    contract = stack.contract(name)
+    with git_source.opened(source, progress) as found:
+        if release.is_built(name, version):
+            return release.build(contract, version, found, progress).model_dump()
+        with change(name, "release build", progress) as facts:
+            manifest = release.build(contract, version, found, progress)
+            told = ("sha256", "source_sha256", "source_url", "source_commit")
+            facts |= {"version": version, **{one: getattr(manifest, one) for one in told}}
     return manifest.model_dump()
 
 
@@ -85,7 +88,7 @@ def deploy_release(
 ) -> dict[str, Any]:
     """Deploy a built release; returns what deploy_record.facts and Deploy.facts tell."""
     contract = stack.contract(name)
-    manifest = release.load(name, wish.version)
+    manifest = release.load(contract, wish.version)
     wish.steps()
     with opened(contract, artefacts.variables()) as workplace:
         if check:
@@ -129,7 +132,7 @@ def up(name: str, progress: Progress, version: str = FIRST_RELEASE) -> tuple[Con
     with progress.phase("release"):
         # A release never changes: a later source becomes a later version.
         if not release.is_built(name, version):
-            build_release(name, version, STOREFRONT, progress)
+            build_release(name, version, str(STOREFRONT), progress)
     with progress.phase("deploy"):
         deployed = deploy_release(name, deploy.Wish(version), progress)
     with progress.phase("verify"):

@@ -93,6 +93,7 @@ def _fleet_vars(contract: Contract) -> dict[str, Any]:
         "till_backup_offsite": contract.backup_offsite.model_dump() if contract.backup_offsite else {},
         "till_notify_channels": contract.channels(),
         "till_public_env": contract.public_env,
+        "till_release_key_pem": contract.release_key.public_key_pem,
         "till_internal_ca_pem": contract.internal_ca_pem,
         "till_secrets": {name: secret.get_secret_value() for name, secret in contract.secrets.items()},
     }

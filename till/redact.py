@@ -42,6 +42,7 @@ def of(contract: Contract) -> Redactor:
     """A redactor of everything secret in a contract."""
     values = [secret.get_secret_value() for secret in contract.secrets.values()]
     values += [certificate.private_key_pem.get_secret_value() for certificate in contract.host_certificates.values()]
+    values.append(contract.release_key.private_key_pem.get_secret_value())
     if contract.dns_provider is not None:
         values += [secret.get_secret_value() for secret in contract.dns_provider.credentials.values()]
     if contract.ssh_private_key is not None:

@@ -1,4 +1,4 @@
-"""What a release is built from: the files of a folder, their hash and a copy; and the archive of what came out."""
+"""What a release is built from: a folder's files, their hash and a copy; and the archive of what came out."""
 
 from __future__ import annotations
 
@@ -8,11 +8,21 @@ import os
 import shutil
 import subprocess
 import tarfile
+from dataclasses import dataclass
 from pathlib import Path
 
 # What a source folder outside of git may hold besides its source.
 LEFT_OUT = {"node_modules", ".next", ".git", "__pycache__", "test-results", "coverage"}
 GIT_TIMEOUT_S = 30
+
+
+@dataclass(frozen=True)
+class Source:
+    """A folder with an app; `url` and `commit` say where it came from, if it was fetched by git."""
+
+    folder: Path
+    url: str = ""
+    commit: str = ""
 
 
 def files(source: Path, artefact: str) -> list[Path]:
@@ -48,7 +58,9 @@ def sha256(source: Path, listed: list[Path]) -> str:
     """A hash over names, run bits and contents."""
     digest = hashlib.sha256()
     for path in listed:
-        digest.update(f"{path.relative_to(source)}\0{path.lstat().st_mode & 0o111}\0".encode())
+        # Only the owner's bit is the source's: the others follow the umask of whoever checked it out.
+        runs = not path.is_symlink() and bool(path.stat().st_mode & 0o100)
+        digest.update(f"{path.relative_to(source)}\0{int(runs)}\0".encode())
         digest.update(str(path.readlink()).encode() if path.is_symlink() else file_digest(path))
     return digest.hexdigest()
 

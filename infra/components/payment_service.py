@@ -13,6 +13,7 @@ from infra.components import channels
 from infra.components.hosts import ExistingHosts, ExistingHostsArgs, HostFacts, LabHosts, LabHostsArgs
 from infra.components.internal_ca import InternalCa, InternalCaArgs
 from infra.components.secrets import Secrets, SecretsArgs
+from infra.components.signing_key import SigningKey
 from infra.settings import Settings
 
 PAYPAL_API = {"sandbox": "https://api-m.sandbox.paypal.com", "live": "https://api-m.paypal.com"}
@@ -46,10 +47,15 @@ class PaymentService(pulumi.ComponentResource):
         ca = InternalCa("internal-ca", _ca_args(settings, hosts.facts), child)
         simulated, outside = settings.paypal_mode == "simulator", settings.outside is not None
         secrets = Secrets("secrets", SecretsArgs(args.given_secrets, simulated, outside), child)
+        release_key = SigningKey("release-key", child)
         lab = isinstance(hosts, LabHosts)
         known = pulumi.Output.all(
             hosts={key: {"address": facts.address, "host_key": facts.host_key} for key, facts in hosts.facts.items()},
             ca_pem=ca.ca_pem,
+            release_key={
+                "public_key_pem": release_key.public_key_pem,
+                "private_key_pem": release_key.private_key_pem,
+            },
             certificates={
                 host: {"certificate_pem": made.certificate_pem, "private_key_pem": made.private_key_pem}
                 for host, made in ca.certificates.items()
@@ -158,6 +164,7 @@ def compose(
             "SENTRY_ENVIRONMENT": settings.environment,
         },
         ssh_private_key=known["ssh_private_key"] or None,
+        release_key=contract.ReleaseKey.model_validate(known["release_key"]),
         internal_ca_pem=known["ca_pem"],
         host_certificates={
             name: contract.Certificate.model_validate(pems) for name, pems in known["certificates"].items()

@@ -304,6 +304,7 @@ def test_no_secret_is_in_logs_journal_or_state(lab: Contract) -> None:
         f"key of {name}": one.private_key_pem.get_secret_value().splitlines()[1]
         for name, one in lab.host_certificates.items()
     }
+    secrets["key of releases"] = lab.release_key.private_key_pem.get_secret_value().splitlines()[1]
     assert len(secrets) > 15
     searched = 0
     for folder in (STATE / "logs", STATE / "journal", STATE / "locks", STATE / "pulumi", STATE / "releases"):

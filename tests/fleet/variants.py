@@ -17,6 +17,7 @@ start: node --require ./fault.cjs start.js
 health_path: /api/health
 version_path: /api/version
 metrics_path: /api/metrics
+probe_paths: [/ar]
 """
 # Every request of the server passes here, whatever serves it; `checks`: those that only Till and the edge ask.
 FAULT = """const http = require("node:http");

@@ -37,6 +37,7 @@ def secrets_in(text: str, contract: Contract) -> list[str]:
     values = {name: secret.get_secret_value() for name, secret in contract.secrets.items()}
     for name, one in contract.host_certificates.items():
         values[f"key of {name}"] = one.private_key_pem.get_secret_value()
+    values["key of releases"] = contract.release_key.private_key_pem.get_secret_value()
     if contract.ssh_private_key is not None:
         values["ssh key"] = contract.ssh_private_key.get_secret_value()
     return [name for name, value in values.items() if Redactor([value]).scrub(text) != text]

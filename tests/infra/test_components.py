@@ -37,6 +37,8 @@ class World(pulumi.runtime.Mocks):
             outputs |= {"host_key": HOST_KEY}
         elif kind == "SshKey":
             outputs |= {"private_key": "PRIVATE", "public_key": "ssh-ed25519 AAAA till"}
+        elif kind == "SigningKey":
+            outputs |= {"private_key_pem": "RELEASES-PRIVATE", "public_key_pem": "RELEASES-PUBLIC"}
         elif kind == "Authority":
             outputs |= x509.authority("test", 30)
         elif kind == "HostCertificate":
@@ -100,6 +102,14 @@ async def test_every_component_has_its_token_and_every_secret_is_there() -> None
         *("nameserver_dnssec_key",),
         *("storefront_session_key", "server_actions_key", "paypal_client_secret", "sentry_dsn", "backup_cipher_key"),
     }
+
+
+@pytest.mark.parametrize("stack", ["lab", "production"])
+async def test_every_stack_has_a_key_of_its_own_for_releases(stack: str) -> None:
+    world, contract, _ = await build(stack)
+    made = world.registered["release-key"]
+    assert made.typ.endswith(":SigningKey")
+    assert contract["release_key"] == {"private_key_pem": "RELEASES-PRIVATE", "public_key_pem": "RELEASES-PUBLIC"}
 
 
 async def test_every_channel_is_a_secret_of_its_own_and_a_labs_is_its_webhook() -> None:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from infra.components.hosts import HostFacts
 from infra.components.payment_service import compose
@@ -29,6 +30,7 @@ def contract_of(stack: str, **changed: Any) -> Contract:
     known = {
         "hosts": {name: {"address": f"192.0.2.{i}", "host_key": HOST_KEY} for i, name in enumerate(facts, 1)},
         "ca_pem": "CA",
+        "release_key": {"public_key_pem": "PUBLIC", "private_key_pem": CANARY},
         "certificates": {name: {"certificate_pem": "PEM", "private_key_pem": CANARY} for name in facts},
         "secrets": {"directus_secret": CANARY},
         "simulator": {"paypal_client_id": "made", "paypal_webhook_id": "made-too"} if settings.outside else {},
@@ -76,6 +78,19 @@ def test_production_speaks_to_the_real_world() -> None:
     assert contract.outside is None
     assert contract.paypal.api_url == "https://api-m.paypal.com"
     assert contract.acme.ca_pem is None
+
+
+def test_the_key_of_releases_has_one_half_in_clear() -> None:
+    contract = contract_of("lab")
+    assert contract.public()["release_key"] == {"public_key_pem": "PUBLIC", "private_key_pem": "[REDACTED]"}
+    again = parse(contract.to_json()).release_key
+    assert again.private_key_pem.get_secret_value() == CANARY
+
+
+def test_a_contract_from_before_releases_were_signed_is_refused() -> None:
+    older = {name: value for name, value in json.loads(contract_of("lab").to_json()).items() if name != "release_key"}
+    with pytest.raises(ValidationError, match="release_key"):
+        parse(json.dumps(older))
 
 
 def test_a_foreign_version_is_refused() -> None:

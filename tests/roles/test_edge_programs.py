@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import sys
-import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -24,26 +21,6 @@ def test_spec_equals_defaults(role: str) -> None:
     defaults = yaml.load(ROLES / role / "defaults" / "main.yml")
     options = yaml.load(ROLES / role / "meta" / "argument_specs.yml")["argument_specs"]["main"]["options"]
     assert {name: option["default"] for name, option in options.items()} == defaults
-
-
-def artefact(folder: Path, version: str) -> str:
-    (folder / "incoming").mkdir(parents=True, exist_ok=True)
-    (folder / "releases").mkdir(exist_ok=True)
-    partial = folder / "incoming" / f"{version}.tar.gz.partial"
-    with tarfile.open(partial, "w:gz") as archive:
-        entry = tarfile.TarInfo("server.js")
-        entry.size = 2
-        archive.addfile(entry, io.BytesIO(b"ok"))
-    return hashlib.sha256(partial.read_bytes()).hexdigest()
-
-
-def test_a_damaged_artefact_is_refused_and_leaves_nothing(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    release, slots = load("storefront", "release"), sys.modules["till_slots"]
-    monkeypatch.setattr(release, "ROOT", host)
-    artefact(host, "v1.0.0")
-    with pytest.raises(slots.Fault, match="the manifest says 00"):
-        release.unpack("v1.0.0", "00")
-    assert not list((host / "releases").iterdir()) and not list((host / "incoming").iterdir())
 
 
 def test_too_little_room_is_said_with_numbers_and_place(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,11 +9,26 @@ from typing import Any
 
 import pytest
 
+from infra.components.signing_key import new_key_pair
 from infra.contract import Contract
 from infra.lab import rent
+from till import build as builds
+from till import release
+from till.progress import Progress
+from till.source import Source
 
 CANARY = "canary-Zm9vYmFy+/sHould-Be-nowhere"
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICYWtnLKo9erYIwgx8p0rBJa5Uf8ilfml69bViAFjDpB"
+
+RELEASE_KEY = new_key_pair()
+QUIET = Progress(quiet=True)
+APP = """name: tiny
+build: ["mkdir -p out/lib", "cp program out/lib/", "date +%N > /dev/null"]
+artefact: out
+start: ./lib/program
+health_path: /up
+smoke: none
+"""
 
 
 def host(name: str, **changed: Any) -> dict[str, Any]:
@@ -52,6 +67,7 @@ def contract_of(*hosts: dict[str, Any], outside: bool = False, **changed: Any) -
             },
             "acme": {"directory_url": "https://acme.lab.test:14000/dir", "email": "a@lab.test"},
             "settlement": {"currency": "USD", "rate_per_omr": "2.600000"},
+            "release_key": {"private_key_pem": RELEASE_KEY[0], "public_key_pem": RELEASE_KEY[1]},
             "internal_ca_pem": "-----BEGIN CERTIFICATE-----",
             "host_certificates": {
                 name: {"certificate_pem": f"certificate of {name}", "private_key_pem": f"private key of {name}"}
@@ -61,6 +77,14 @@ def contract_of(*hosts: dict[str, Any], outside: bool = False, **changed: Any) -
         }
         | changed
     )
+
+
+LAB = contract_of(host("alpha"))
+
+
+def build(version: str, app: Path, contract: Contract = LAB) -> release.Manifest:
+    """A release of the lab, or of another stack."""
+    return release.build(contract, version, Source(app), QUIET)
 
 
 @pytest.fixture
@@ -82,3 +106,22 @@ def rented() -> Iterator[Contract]:
         )
     finally:
         rent.give_back(name, folder)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Releases, logs and the cache of a test are not the checkout's."""
+    monkeypatch.setenv("TILL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(release, "release_dir", lambda stack, version: tmp_path / "releases" / stack / version)
+    (tmp_path / "logs").mkdir()
+    monkeypatch.setattr(builds, "log_dir", lambda: tmp_path / "logs")
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    (folder / "app.yml").write_text(APP)
+    (folder / "program").write_text("#!/bin/sh\necho hello\n")
+    (folder / "program").chmod(0o755)
+    return folder

@@ -32,6 +32,14 @@ def test_an_ssh_key_of_the_contract_is_known() -> None:
     assert "BBBB" not in redactor.scrub(KEY)
 
 
+def test_the_key_that_signs_releases_is_known_and_reaches_no_host() -> None:
+    contract = contract_of(host("alpha"))
+    private = contract.release_key.private_key_pem.get_secret_value()
+    assert private.splitlines()[1] not in redact.of(contract).scrub(private)
+    told = json.dumps(inventory.build(contract, {}))
+    assert private.splitlines()[1] not in told and "BEGIN PUBLIC KEY" in told
+
+
 def test_a_dns_providers_credentials_are_known_and_reach_no_host() -> None:
     kept = {"provider": "ddns", "options": {}, "credentials": {"auth_token": "canary-dns-token"}, "nameservers": []}
     contract = contract_of(host("alpha"), dns_provider=kept)

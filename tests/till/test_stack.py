@@ -112,6 +112,7 @@ def test_a_stack_without_a_contract(backend: Path) -> None:
     [
         ({"version": 7}, "contract version 7 found, 1 understood"),
         ({"secrets": {"x": [CANARY]}}, r"its contract is not valid at secrets\.x"),
+        ({"release_key": None}, "its contract is not valid at release_key"),
         ({"hosts": []}, "its contract is not valid at hosts"),
     ],
     ids=["another version", "wrong type", "zero hosts"],

@@ -3,8 +3,11 @@
 
     release plan VERSION DIGEST SHA256 SIZE_BYTES   which slot, what is to do, is there room; prints
                                                     {"deploy": bool, "upload": bool, "slot", "port"}
-    release unpack VERSION SHA256                   check and unpack /srv/till/incoming/VERSION.tar.gz.partial
-    release start SLOT VERSION DIGEST MANIFEST      start it and wait for its health; MANIFEST is a JSON object
+    release unpack VERSION                          check and unpack /srv/till/incoming/VERSION.tar.gz.partial
+    release start SLOT VERSION DIGEST               start it and wait for its health
+
+What is unpacked and started is what the release's manifest says, /srv/till/manifests/VERSION.json, and only while the
+stack's key signed it (till_signature.py).
 
 Exit codes: 0 done, 1 not possible (the serving slot is untouched), 2 bad usage.
 """
@@ -27,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import till_backend as edge
+import till_signature as signature
 import till_slots as slots
 
 ROOT = Path("/srv/till")
@@ -76,14 +80,15 @@ def room(size_bytes: int) -> None:
         )
 
 
-def unpack(version: str, sha256: str) -> dict[str, Any]:
+def unpack(version: str) -> dict[str, Any]:
     """Check the uploaded artefact and put the release in place in one step."""
     partial = ROOT / "incoming" / f"{version}.tar.gz.partial"
     try:
+        sha256 = signature.manifest(ROOT, version)["sha256"]
         with partial.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != sha256:
-            raise slots.Fault(f"{partial} has sha256 {found}, the manifest says {sha256}: deploy again")
+            raise slots.Fault(f"{partial} has sha256 {found}, the signed manifest says {sha256}: deploy again")
         fresh = ROOT / "releases" / f".{version}.unpacking"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o755)
@@ -124,8 +129,14 @@ def point(link: Path, goal: Path) -> None:
     fresh.replace(link)
 
 
-def start(slot: str, version: str, digest: str, manifest: dict[str, Any]) -> dict[str, Any]:
+def start(slot: str, version: str, digest: str) -> dict[str, Any]:
     """Start the release in a slot that serves nobody; a slot that does not get healthy is stopped again."""
+    manifest = signature.manifest(ROOT, version)
+    if not has_release(version, manifest["sha256"]):
+        raise slots.Fault(
+            f"{release_folder(version)} on {socket.gethostname()} is not what {version}'s signed manifest says: "
+            f"rm -r {release_folder(version)}, then deploy again"
+        )
     with slots.locked():
         state = slots.load()
         if slots.shares(state)[slot]:
@@ -200,6 +211,9 @@ def prune(state: dict[str, Any]) -> None:
     unused = [one for one in (ROOT / "releases").iterdir() if one not in used]
     for old in sorted(unused, key=lambda one: one.stat().st_mtime, reverse=True)[slots.settings()["releases_kept"] :]:
         shutil.rmtree(old, ignore_errors=True)
+    for file in (ROOT / "manifests").iterdir():
+        if not release_folder(file.name.removesuffix(".sig").removesuffix(".json")).exists():
+            file.unlink()
 
 
 def main() -> int:
@@ -207,8 +221,8 @@ def main() -> int:
     verbs = parser.add_subparsers(dest="verb", required=True)
     arguments = {
         "plan": "version digest sha256 size_bytes",
-        "unpack": "version sha256",
-        "start": "slot version digest manifest",
+        "unpack": "version",
+        "start": "slot version digest",
     }
     for name, words in arguments.items():
         one = verbs.add_parser(name)
@@ -222,7 +236,7 @@ def main() -> int:
         elif name == "unpack":
             answer = unpack(**given)
         else:
-            answer = start(**{**given, "manifest": json.loads(given["manifest"])})
+            answer = start(**given)
         print(json.dumps(answer))
     except (slots.Fault, OSError) as reason:
         print(f"release: {reason}", file=sys.stderr)

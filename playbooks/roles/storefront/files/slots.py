@@ -117,15 +117,24 @@ def expire() -> dict[str, Any]:
         if (left_s := before["canary"]["until"] - time.time()) > 0:
             arm(left_s)
             return {"changed": False}
-        after = slots.led(before, before["active"], True)
-        slots.save(after)
-        edge.render(after)
-        if edge.runs():
-            edge.tell(after)
-    print(
-        f"slots: the lease of {before[before['canary']['slot']]} is over, {after[after['active']]} serves",
-        file=sys.stderr,
-    )
+        return ended(before)
+
+
+def end(token: int | None = None) -> dict[str, Any]:
+    """The old release serves; what a change that was killed has left is no obstacle for the next one."""
+    with slots.locked():
+        before = loaded(token)
+        return ended(before) if before["canary"] else {"changed": False}
+
+
+def ended(before: dict[str, Any]) -> dict[str, Any]:
+    after = slots.led(before, before["active"], True)
+    slots.save(after)
+    edge.render(after)
+    if edge.runs():
+        edge.tell(after)
+    tried = before[before["canary"]["slot"]]
+    print(f"slots: the try of {tried} is over, {after[after['active']]} serves", file=sys.stderr)
     return {"changed": True}
 
 

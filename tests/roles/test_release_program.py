@@ -1,0 +1,183 @@
+"""What the program `release` of a host unpacks and starts: only what the stack's key signed."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from infra.components.signing_key import new_key_pair
+from infra.contract import ReleaseKey
+from tests.programs import load
+from till import release_signature
+
+VERSION = "v1.0.0"
+PRIVATE, PUBLIC = new_key_pair()
+
+
+def key_of(private: str, public: str) -> ReleaseKey:
+    return ReleaseKey.model_validate({"private_key_pem": private, "public_key_pem": public})
+
+
+class Host:
+    """The program in a folder of its own, with a release as a deploy uploads it."""
+
+    def __init__(self, root: Path, release: ModuleType) -> None:
+        self.root, self.release = root, release
+        for name in ("incoming", "releases", "manifests", "slots", "start"):
+            (root / name).mkdir()
+        (root / "key.pem").write_text(PUBLIC)
+        self.partial = root / "incoming" / f"{VERSION}.tar.gz.partial"
+        with tarfile.open(self.partial, "w:gz") as archive:
+            entry = tarfile.TarInfo("server.js")
+            entry.size = 2
+            archive.addfile(entry, io.BytesIO(b"ok"))
+        self.sha256 = hashlib.sha256(self.partial.read_bytes()).hexdigest()
+        self.manifest = root / "manifests" / f"{VERSION}.json"
+        self.signature = root / "manifests" / f"{VERSION}.json.sig"
+        self.signed()
+
+    def signed(self, key: ReleaseKey | None = None, **changed: Any) -> None:
+        document = {"version": VERSION, "sha256": self.sha256, "start": "./server", "health_path": "/up", **changed}
+        self.manifest.write_text(json.dumps(document, indent=2))
+        content = self.manifest.read_bytes()
+        self.signature.write_bytes(release_signature.sign(content, key or key_of(PRIVATE, PUBLIC)))
+
+    def unpack(self) -> None:
+        self.release.unpack(VERSION)
+
+    def start(self) -> None:
+        self.release.start("green", VERSION, "digest")
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    slots = load("storefront", "till_slots")
+    monkeypatch.setitem(sys.modules, "till_slots", slots)
+    signature = load("storefront", "till_signature")
+    monkeypatch.setitem(sys.modules, "till_signature", signature)
+    release = load("storefront", "release")
+    policy = {"ports": {"blue": 1, "green": 2}, "start_deadline_s": 5, "releases_kept": 0, "check_path": "/up"}
+    policy |= {"check_interval_ms": 500, "check_fall": 3}
+    (tmp_path / "storefront.json").write_text(json.dumps(policy))
+    for name, path in {"SETTINGS": "storefront.json", "STATE": "slots.json", "LOCK": "lock"}.items():
+        monkeypatch.setattr(slots, name, tmp_path / path)
+    monkeypatch.setattr(slots, "EDGE", tmp_path / "no-edge")
+    monkeypatch.setattr(slots, "BACKEND", tmp_path / "no-edge" / "slots.cfg")
+    monkeypatch.setattr(signature, "KEY", tmp_path / "key.pem")
+    monkeypatch.setattr(release, "ROOT", tmp_path)
+    # There is no systemd behind it, and whoever runs the tests may not be root.
+    monkeypatch.setattr(release, "systemctl", lambda *_: 0)
+    monkeypatch.setattr(release, "healthy", lambda *_: "")
+    real = release.subprocess.run
+    monkeypatch.setattr(
+        release.subprocess, "run", lambda argv, **more: None if "chown" in argv[0] else real(argv, **more)
+    )
+    return Host(tmp_path, release)
+
+
+def test_a_signed_release_is_unpacked_and_started(host: Host) -> None:
+    host.unpack()
+    assert (host.root / "releases" / VERSION / "server.js").read_text() == "ok"
+    host.start()
+    assert (host.root / "start" / "green").read_text() == "#!/bin/sh\nexec ./server\n"
+    assert (host.root / "slots" / "green").resolve() == host.root / "releases" / VERSION
+    assert sys.modules["till_slots"].load()["green"] == VERSION
+    # Manifests of what is on this host stay.
+    assert host.manifest.exists() and host.signature.exists()
+
+
+def test_manifests_of_releases_that_are_gone_go_too(host: Host) -> None:
+    for name in ("v0.9.0.json", "v0.9.0.json.sig"):
+        (host.root / "manifests" / name).write_text("old")
+    host.unpack()
+    host.start()
+    assert sorted(path.name for path in (host.root / "manifests").iterdir()) == [
+        f"{VERSION}.json", f"{VERSION}.json.sig"
+    ]  # fmt: skip
+
+
+def tampered_manifest(host: Host) -> None:
+    host.manifest.write_text(host.manifest.read_text().replace("./server", "./other"))
+
+
+def same_words_in_other_bytes(host: Host) -> None:
+    host.manifest.write_text(json.dumps(json.loads(host.manifest.read_text())))
+
+
+def other_key(host: Host) -> None:
+    host.signed(key_of(*new_key_pair()))
+
+
+def other_version(host: Host) -> None:
+    host.signed(version="v0.9.0")
+
+
+def key_is_no_key(host: Host) -> None:
+    (host.root / "key.pem").write_text("no key")
+
+
+NOT_SIGNED = r"the manifest of v1\.0\.0 on \S+ is not signed by the key in \S+key\.pem \(.+\): till provision if"
+REFUSED: list[tuple[Callable[[Host], None], str]] = [
+    (tampered_manifest, NOT_SIGNED),
+    (same_words_in_other_bytes, NOT_SIGNED),
+    (other_key, NOT_SIGNED),
+    (key_is_no_key, NOT_SIGNED),
+    (lambda host: host.signature.write_bytes(b""), NOT_SIGNED),
+    (
+        lambda host: host.signature.unlink(),
+        r"v1\.0\.0\.json\.sig is not on \S+, so nothing vouches for v1\.0\.0: deploy",
+    ),
+    (
+        lambda host: host.manifest.unlink(),
+        r"v1\.0\.0\.json is not on \S+, so nothing vouches for v1\.0\.0: deploy again",
+    ),
+    (lambda host: (host.root / "key.pem").unlink(), r"key\.pem is not on \S+, so nothing vouches .*: till provision"),
+    (other_version, r"is the manifest of v0\.9\.0: deploy again"),
+]
+
+
+@pytest.mark.parametrize(("change", "told"), REFUSED)
+def test_nothing_is_unpacked_before_it_is_checked(host: Host, change: Callable[[Host], None], told: str) -> None:
+    change(host)
+    with pytest.raises(sys.modules["till_slots"].Fault, match=told):
+        host.unpack()
+    left = [entry for name in ("releases", "incoming") for entry in (host.root / name).iterdir()]
+    assert left == []
+
+
+@pytest.mark.parametrize(("change", "told"), REFUSED)
+def test_nothing_is_started_before_it_is_checked(host: Host, change: Callable[[Host], None], told: str) -> None:
+    host.unpack()
+    change(host)
+    with pytest.raises(sys.modules["till_slots"].Fault, match=told):
+        host.start()
+    left = [entry for name in ("slots", "start") for entry in (host.root / name).iterdir()]
+    assert left == []
+    assert not (host.root / "slots.json").exists()
+
+
+def test_a_damaged_artefact_is_refused_and_leaves_nothing(host: Host) -> None:
+    with host.partial.open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(sys.modules["till_slots"].Fault, match=f"the signed manifest says {host.sha256}: deploy again"):
+        host.unpack()
+    left = [entry for name in ("releases", "incoming") for entry in (host.root / name).iterdir()]
+    assert left == []
+
+
+def test_what_lies_unpacked_must_be_the_signed_artefact(host: Host) -> None:
+    """Another artefact of the same version was unpacked before: the manifest that came with this deploy differs."""
+    host.unpack()
+    host.signed(sha256="00" * 32)
+    with pytest.raises(sys.modules["till_slots"].Fault, match=r"is not what v1\.0\.0's signed manifest says: rm -r"):
+        host.start()
+    assert not any((host.root / "start").iterdir())

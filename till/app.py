@@ -1,0 +1,68 @@
+"""An app's descriptor, `app.yml`: how it is built, what comes out, how it starts and tells that it is well."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from till.errors import UsageError
+
+DESCRIPTOR = "app.yml"
+
+
+def _below(folder: str) -> str:
+    # Anything else would ship what the build did not make, and `.` would leave no source to hash.
+    parts = PurePosixPath(folder).parts
+    if not parts or parts[0] == "/" or ".." in parts:
+        raise ValueError("must be a folder below the app's own")
+    return folder
+
+
+class Service(BaseModel):
+    """What a host and a deploy need to know of an app; the descriptor says it, the manifest hands it on.
+
+    `smoke` says what a deploy does to prove it: `purchase` buys through the shop's API, `none` is for other apps.
+    `probe_paths` are asked past the edge before anybody meets a release, besides the paths of health and version.
+    `metrics_path` answers with Prometheus metrics where there is one. `migrations` says what the release does to the
+    database: `expand` adds what the release before it does not mind, `contract` removes what that one still needs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    start: str
+    health_path: str
+    version_path: str = ""
+    probe_paths: list[str] = []
+    metrics_path: str = ""
+    runtime: str = ""
+    smoke: Literal["purchase", "none"] = "purchase"
+    migrations: Literal["none", "expand", "contract"] = "none"
+
+
+class App(Service):
+    """A descriptor. `runtime` (nodejs-22, go) is on PATH of the build; `artefact` is the folder that it leaves."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    build: list[str]
+    artefact: Annotated[str, AfterValidator(_below)]
+    test: list[str] = []
+
+
+def describe(source: Path) -> App:
+    """Read the descriptor of a source folder; raises UsageError naming file and field."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    path = source / DESCRIPTOR
+    if not path.is_file():
+        raise UsageError(f"{source} has no {DESCRIPTOR}", "see README: what a release is built from")
+    try:
+        return App.model_validate(YAML(typ="safe").load(path.read_text()))
+    except YAMLError as reason:
+        mark = getattr(reason, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise UsageError(f"{where} is not YAML: {getattr(reason, 'problem', reason)}", f"mend {path}") from None
+    except ValidationError as reason:
+        told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in reason.errors())
+        raise UsageError(f"{path}: {told}", f"mend {path}") from None
