@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from till import deploy_record, gates, lease, play, probe, release, slots, smoke
+from till import deploy_papers, deploy_record, lease, play, release, serving, slots
 from till.deploy_record import Record
 from till.errors import GateSaidNo, Interrupted, TillError
 from till.outcome import PlayResult
@@ -18,7 +18,6 @@ from till.rollout.walk import Walk
 from till.thresholds import thresholds
 from till.workplace import Workplace
 
-WAIT_STEP_S = 0.3
 # The task of deploy.yml that is the health gate (a test holds both equal).
 HEALTH_GATE = "Start and wait for health"
 
@@ -59,15 +58,15 @@ class Deploy:
             self._run()
         except (TillError, KeyboardInterrupt) as reason:
             verdict = self.record.verdict if self.record.verdict == "insufficient" else "fail"
-            deploy_record.finish(self.record, verdict, str(reason).splitlines()[0] or "interrupted")
+            told = reason.message if isinstance(reason, TillError) else "interrupted"
+            papers = deploy_papers.closed(self.workplace.contract, self.record, verdict, told)
             if isinstance(reason, TillError):
-                reason.facts |= self.facts()
+                reason.facts |= self._facts(papers)
             raise
-        deploy_record.finish(self.record, "pass")
-        return self.facts()
+        return self._facts(deploy_papers.closed(self.workplace.contract, self.record, "pass"))
 
-    def facts(self) -> dict[str, Any]:
-        return {**deploy_record.facts(self.record), "changed": self.changed, "record": self.record.name}
+    def _facts(self, papers: dict[str, str]) -> dict[str, Any]:
+        return {**deploy_record.facts(self.record), "changed": self.changed, **papers}
 
     def _run(self) -> None:
         steps = self.wish.steps()
@@ -102,7 +101,7 @@ class Deploy:
             self.changed += sum(one.moves for one in walk.intents.values())
             walk.edges.drain()
         with self._phase("prove"):
-            proves(self.workplace, self.manifest, self.progress)
+            serving.proven(self.workplace, self.manifest, self.progress)
 
     def _phase(self, name: str) -> Any:
         return _Phase(self.record, name, self.progress)
@@ -142,6 +141,9 @@ class Deploy:
             second.message = f"{reason.message}; and the way back to {self.record.old_version} failed: {second.message}"
             raise
         self.record.rollback_s = round(time.monotonic() - began, 2)
+        if self.record.steps:
+            left = deploy_record.Step(at_s=self.record.elapsed_s(), percent=0)
+            self.record.steps = [*self.record.steps, left]
         again = version if kind is Interrupted else "VERSION"
         raise kind(
             f"{version} was taken back, {self.record.old_version} serves: {reason.message}",
@@ -171,7 +173,8 @@ def begun(workplace: Workplace, wish: Wish, manifest: release.Manifest, by: str,
     progress.say(f"serving now: {version or 'nothing yet'}{f' ({slot})' if slot else ''}")
     return deploy_record.begin(
         workplace.contract.stack, "deploy", by, wish.version, override=wish.override, old_version=version,
-        new_sha256=manifest.sha256, strategy=wish.strategy or thresholds()["rollout"]["strategy"],
+        new_sha256=manifest.sha256, source_commit=manifest.source_commit,
+        strategy=wish.strategy or thresholds()["rollout"]["strategy"],
     )  # fmt: skip
 
 
@@ -191,29 +194,3 @@ def ship(
 
 def _reasons(result: PlayResult) -> str:
     return "; ".join(f"{one.host}: {one.message}" for one in [*result.unreachable, *result.failures])
-
-
-def proves(workplace: Workplace, manifest: release.Manifest, progress: Progress) -> dict[str, Any]:
-    """The gates after the switch: the release is what is served, and something can be bought."""
-    _serves(workplace, manifest)
-    contract = workplace.contract
-    if manifest.smoke != "purchase":
-        return {}
-    return smoke.run(contract, progress, until_approval=not smoke.approves(contract))
-
-
-def _serves(workplace: Workplace, manifest: release.Manifest) -> None:
-    """Wait until every edge serves the release; raises GateSaidNo at the deadline."""
-    contract, trust = workplace.contract, probe.public_trust(workplace.contract)
-    deadline = time.monotonic() + thresholds()["version"]["deadline_s"]
-    while True:
-        if manifest.version_path:
-            found = probe.served_versions(contract, trust, manifest.version_path)
-            verdict = gates.version(manifest.version, found)
-        else:
-            verdict = gates.answers(manifest.health_path, probe.served_statuses(contract, trust, manifest.health_path))
-        if verdict.passed:
-            return
-        if time.monotonic() > deadline:
-            raise GateSaidNo(verdict.sentence)
-        time.sleep(WAIT_STEP_S)

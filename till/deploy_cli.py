@@ -1,4 +1,4 @@
-"""The verbs around a deploy: what changed between two releases."""
+"""The verbs around a deploy: back to the release before, and what changed between two."""
 
 from __future__ import annotations
 
@@ -9,12 +9,30 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from till.verb import Json, Stack, answer
+from till.verb import Json, Stack, answer, line
 
 
 def add_to(app: typer.Typer) -> None:
     """Give the command these verbs."""
+    app.command()(rollback)
     app.command()(diff)
+
+
+def rollback(
+    stack: Stack,
+    version: Annotated[str, typer.Argument(help="the one that is still warm, by default")] = "",
+    override: Annotated[str, typer.Option(help="why it is done though the database was contracted")] = "",
+    as_json: Json = False,
+) -> None:
+    """Lead traffic back to the release before, which is still warm: at once, then proven."""
+    from till import flow
+
+    answer(
+        stack,
+        as_json,
+        lambda progress: flow.roll_back(stack, version, override, progress),
+        line("old_version", "new_version", "rollback_s"),
+    )
 
 
 def diff(
@@ -25,8 +43,9 @@ def diff(
 ) -> None:
     """Two built releases beside each other: manifest, size, source, components."""
     from till import release_diff
+    from till.stack import contract
 
-    answer(stack, as_json, lambda _progress: release_diff.between(stack, old, new).model_dump(), _show_diff)
+    answer(stack, as_json, lambda _progress: release_diff.between(contract(stack), old, new).model_dump(), _show_diff)
 
 
 def _show_diff(found: dict[str, Any]) -> None:

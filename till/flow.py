@@ -19,6 +19,7 @@ from till import (
     public_names,
     redact,
     release,
+    rollback,
     smoke,
     stack,
     status,
@@ -103,6 +104,19 @@ def deploy_release(
             record = deploy.begun(workplace, wish, manifest, journal.by(), progress)
             told = deploy.Deploy(workplace, wish, manifest, record, progress, held).run()
             facts |= {one: told[one] for one in ("old_version", "strategy", "switch_s", "changed", "record")}
+    return told
+
+
+def roll_back(name: str, version: str, override: str, progress: Progress) -> dict[str, Any]:
+    """Lead traffic back to the release that is still warm; returns what deploy_record.facts tells."""
+    contract = stack.contract(name)
+    with (
+        opened(contract) as workplace,
+        change(name, "rollback", progress, redact.of(contract)) as facts,
+        lease.held(workplace, f"rollback {version}".strip()) as held,
+    ):
+        told = rollback.run(workplace, version, journal.by(), override, progress, held)
+        facts |= {one: told[one] for one in ("old_version", "new_version", "rollback_s", "record")}
     return told
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from infra.contract import Contract
 from till import release
 from till.paths import release_dir
 
@@ -39,9 +40,10 @@ class Difference(BaseModel):
     unknown: list[str] = []
 
 
-def between(stack: str, old_version: str, new_version: str) -> Difference:
+def between(contract: Contract, old_version: str, new_version: str) -> Difference:
     """Two built releases of a stack compared; UsageError when one was not built."""
-    old, new = release.load(stack, old_version), release.load(stack, new_version)
+    old, new = release.load(contract, old_version), release.load(contract, new_version)
+    stack = contract.stack
     unknown: list[str] = []
     old_sbom, new_sbom = _sbom(stack, old_version, unknown), _sbom(stack, new_version, unknown)
     return compare(old.model_dump(), new.model_dump(), old_sbom, new_sbom, unknown)

@@ -1,0 +1,28 @@
+"""What a deploy or rollback leaves for people: its page, and a post-mortem where a release was taken back."""
+
+from __future__ import annotations
+
+from infra.contract import Contract
+from till import deploy_record, deploy_report, post_mortem, release, release_diff
+from till.deploy_record import Record, Verdict
+from till.errors import TillError
+
+
+def closed(contract: Contract, record: Record, verdict: Verdict, reason: str = "") -> dict[str, str]:
+    """End the record and write the papers; their paths by what they are."""
+    deploy_record.finish(record, verdict, reason)
+    told = {"record": record.name, "report": str(deploy_report.write(record, _difference(contract, record)))}
+    met = any(one.percent for one in record.steps)
+    if (record.kind == "rollback" or verdict != "pass") and met:
+        told["post_mortem"] = str(post_mortem.write(record))
+    return told
+
+
+def _difference(contract: Contract, record: Record) -> release_diff.Difference | None:
+    """None where one of the releases was not built here."""
+    if not record.old_version or not release.is_built(contract.stack, record.old_version):
+        return None
+    try:
+        return release_diff.between(contract, record.old_version, record.new_version)
+    except TillError:
+        return None

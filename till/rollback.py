@@ -1,0 +1,120 @@
+"""A rollback by hand: the release that is still warm in the other slot serves again, and is proven to."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from infra.contract import Contract
+from till import deploy_papers, deploy_record, lease, release, serving, slots
+from till.deploy_record import Record
+from till.errors import GateSaidNo, TillError, UsageError
+from till.progress import Progress
+from till.rollout.vps import Edges, Intent
+from till.slots import Slots
+from till.workplace import Workplace
+
+
+def goal(contract: Contract, found: dict[str, Slots], records: list[Record], version: str) -> str:
+    """The release that a rollback leads to. Pure.
+
+    Raises UsageError where that release is not warm on every host, or was itself taken back; GateSaidNo where the one
+    that serves has changed the database so that the older one can't run on it.
+    """
+    stack = contract.stack
+    warm = [{one.blue, one.green} - {one.serving, None} for one in found.values()]
+    there = set[str | None].intersection(*warm) if warm else set()
+    wanted = version or next(iter(there), None)
+    if not wanted:
+        raise UsageError(
+            "no older release is warm on every host", f"till history {stack}, then till deploy {stack} VERSION"
+        )
+    if wanted not in there:
+        told = ", ".join(sorted(map(str, there))) or "none"
+        raise UsageError(
+            f"{wanted} is not warm in a slot of every host (there: {told})", f"till deploy {stack} {wanted}"
+        )
+    if not version and wanted in voided(records):
+        raise UsageError(
+            f"{wanted} was itself taken back", f"till deploy {stack} VERSION, or till rollback {stack} {wanted}"
+        )
+    return wanted
+
+
+def voided(records: list[Record]) -> set[str]:
+    """Releases that were taken back last time they served, or tried to. Pure."""
+    found = set[str]()
+    for record in records:
+        if record.kind == "rollback" and record.old_version:
+            found.add(record.old_version)
+        if record.kind == "deploy" and record.verdict in ("fail", "insufficient"):
+            found.add(record.new_version)
+        if record.verdict == "pass":
+            found.discard(record.new_version)
+    return found
+
+
+def refuse_contracted(contract: Contract, serving_version: str | None) -> None:
+    """Raises GateSaidNo where the release that serves has removed what the one before it needs."""
+    if not serving_version or not release.is_built(contract.stack, serving_version):
+        return
+    if release.load(contract, serving_version).migrations == "contract":
+        raise GateSaidNo(
+            f"{serving_version} has contracted the database: the release before it can't run on it any more",
+            f"mend it forward: till release build {contract.stack} --version VERSION, then till deploy",
+        )
+
+
+def run(
+    workplace: Workplace, version: str, by: str, override: str, progress: Progress, held: lease.Lease
+) -> dict[str, Any]:
+    """Lead all traffic back at once, then prove it; returns what the verb tells."""
+    contract = workplace.contract
+    found = slots.read(workplace)
+    _, serves = slots.before_all(found)
+    wanted = goal(contract, found, deploy_record.every(contract.stack), version)
+    if not override:
+        refuse_contracted(contract, serves)
+    manifest = release.load(contract, wanted)
+    record = deploy_record.begin(
+        contract.stack, "rollback", by, wanted, old_version=serves, new_sha256=manifest.sha256, override=override
+    )
+    try:
+        _lead(workplace, record, manifest, progress, held)
+    except (TillError, KeyboardInterrupt) as reason:
+        told = reason.message if isinstance(reason, TillError) else "interrupted"
+        papers = deploy_papers.closed(contract, record, "fail", told)
+        if isinstance(reason, TillError):
+            reason.facts |= {**deploy_record.facts(record), **papers}
+        raise
+    return {**deploy_record.facts(record), **deploy_papers.closed(contract, record, "pass")}
+
+
+def _lead(
+    workplace: Workplace, record: Record, manifest: release.Manifest, progress: Progress, held: lease.Lease
+) -> None:
+    edges = Edges(workplace, held.token)
+    edges.end()
+    intents = edges.intend(version=manifest.version)
+    held.check()
+    began = time.monotonic()
+    try:
+        # Nobody stays with the release that is left, a checkout neither.
+        edges.promote(intents, drop=True)
+    except TillError:
+        _forth(edges, intents)
+        raise
+    record.rollback_s = record.switch_s = round(time.monotonic() - began, 2)
+    record.steps = [deploy_record.Step(at_s=record.elapsed_s(), percent=100)]
+    progress.say(f"{manifest.version} serves after {record.rollback_s} s")
+    edges.drain()
+    serving.proven(workplace, manifest, progress)
+    record.phases = {"switch": record.rollback_s, "prove": round(time.monotonic() - began - record.rollback_s, 1)}
+
+
+def _forth(edges: Edges, intents: dict[str, Intent]) -> None:
+    """One release remains: what some edges could not do, the others undo."""
+    try:
+        edges.revert(intents)
+    except TillError as second:
+        raise TillError(f"edges differ now: {second.message}", second.next_command) from None

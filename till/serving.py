@@ -1,0 +1,40 @@
+"""What a stack serves: that it is the release that was meant, on every edge, and that something can be bought."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from till import gates, probe, release, smoke
+from till.errors import GateSaidNo
+from till.progress import Progress
+from till.thresholds import thresholds
+from till.workplace import Workplace
+
+WAIT_STEP_S = 0.3
+
+
+def proven(workplace: Workplace, manifest: release.Manifest, progress: Progress) -> dict[str, Any]:
+    """The gates after the switch: the release is what is served, and something can be bought."""
+    _serves(workplace, manifest)
+    contract = workplace.contract
+    if manifest.smoke != "purchase":
+        return {}
+    return smoke.run(contract, progress, until_approval=not smoke.approves(contract))
+
+
+def _serves(workplace: Workplace, manifest: release.Manifest) -> None:
+    """Wait until every edge serves the release; raises GateSaidNo at the deadline."""
+    contract, trust = workplace.contract, probe.public_trust(workplace.contract)
+    deadline = time.monotonic() + thresholds()["version"]["deadline_s"]
+    while True:
+        if manifest.version_path:
+            found = probe.served_versions(contract, trust, manifest.version_path)
+            verdict = gates.version(manifest.version, found)
+        else:
+            verdict = gates.answers(manifest.health_path, probe.served_statuses(contract, trust, manifest.health_path))
+        if verdict.passed:
+            return
+        if time.monotonic() > deadline:
+            raise GateSaidNo(verdict.sentence)
+        time.sleep(WAIT_STEP_S)
