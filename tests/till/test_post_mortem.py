@@ -114,6 +114,20 @@ def test_a_document_whose_upper_part_a_person_edited_is_left_as_it_is(old: str, 
     assert path.read_text() == edited
 
 
+def test_a_document_that_a_person_cut_off_at_the_line_is_left_as_it_is() -> None:
+    path = post_mortem.write(RECORD)
+    cut = path.read_text().partition(PEOPLE)[0]
+    path.write_text(cut)
+    post_mortem.write(RECORD.model_copy(update={"reason": "another"}))
+    assert path.read_text() == cut
+
+
+def test_no_traffic_before_there_was_any_is_no_way_back() -> None:
+    steps = [Step(at_s=1, percent=0), *RECORD.steps]
+    assert post_mortem.taken_back(RECORD.model_copy(update={"steps": steps})) == RECORD.steps[-1]
+    assert post_mortem.taken_back(RECORD.model_copy(update={"steps": steps[:3]})) is None
+
+
 def test_till_incident_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:
     path = post_mortem.write(RECORD)
     # By its name no host is asked: the contract of this stack can't be read here.
