@@ -194,7 +194,8 @@ def test_who_holds_this_machines_lock_waits_for_the_end_of_a_killed_change_of_it
     place: Place, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "place", lambda _: "boot:1:2")
-    words = ["--verb=deploy v1", "--by=a", "--host=b", "--since=c", "--place=boot:1:2", "--lifetime-s=4"]
+    said = {"verb": "deploy v1", "by": "a", "host": "b", "since": "c", "place": "boot:1:2", "lifetime-s": 4}
+    words = [f"--{key}={value}" for key, value in said.items()]
     dead = lease.Lease(cast(Workplace, place), words, thresholds()["lease"])
     dead.take()
     dead._over.set()
