@@ -1,0 +1,1 @@
+"""Rollouts: plans, gates, platforms."""
