@@ -41,6 +41,11 @@ def read(path: Path) -> list[dict[str, Any]]:
     return readable
 
 
+def account() -> str:
+    """Who runs this, and on which machine."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
 def append(path: Path, verb: str, ok: bool, facts: dict[str, Any]) -> dict[str, Any]:
     """Add an entry and return it. `facts` must hold no secret: callers redact."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +58,7 @@ def append(path: Path, verb: str, ok: bool, facts: dict[str, Any]) -> dict[str, 
             raise TillError(f"journal {path}: its last entry can't be read; nothing was added", f"less {path}")
         entry: dict[str, Any] = {
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "by": f"{getpass.getuser()}@{socket.gethostname()}",
+            "by": account(),
             "verb": verb,
             "ok": ok,
             **facts,

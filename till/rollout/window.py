@@ -19,7 +19,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def is_open(rule: dict[str, Any], now: datetime) -> bool:
-    """Whether a moment (with its zone) is inside; the drill's host decides alike (till_window.py, a test holds them)."""
+    """Whether a moment (with its zone) is inside. The drill's host decides alike (till_window.py, a test)."""
     if not rule:
         return True
     local = now.astimezone(ZoneInfo(rule["time_zone"]))
