@@ -44,7 +44,7 @@ def provision(name: str, progress: Progress, check: bool = False, diff: bool = F
             checked = play.run(workplace, "provision.yml", progress, check=True, diff=diff, tags=tags)
             told = _provisioned(checked, contract)
             return _with_names(told, public_names.provision(workplace, progress, tags, check=True))
-        with change(name, "provision", progress, redact.of(contract)) as facts:
+        with change(name, "provision", progress, redact.of(contract), workplace) as facts:
             result = play.run(workplace, "provision.yml", progress, diff=diff, tags=tags)
             facts["changed"] = sum(result.changed.values())
             told = _provisioned(result, contract)
@@ -80,12 +80,13 @@ def deploy_release(
 ) -> dict[str, Any]:
     """Deploy a built release. Returns old and new version, verdict, changed, switch_s and the smoke purchase."""
     contract = stack.contract(name)
-    release.load(name, version)
+    manifest = release.load(name, version)
     with opened(contract, artefacts.variables()) as workplace:
         if check:
             return vars(deploy.run(workplace, version, progress, check=True, diff=diff))
-        with change(name, "deploy", progress, redact.of(contract)) as facts:
-            facts["new_version"] = version
+        with change(name, "deploy", progress, redact.of(contract), workplace) as facts:
+            # By the artefact production finds out whether staging passed it.
+            facts |= {"new_version": version, "sha256": manifest.sha256}
             outcome = deploy.run(workplace, version, progress, diff=diff)
             facts |= {"old_version": outcome.old_version, "switch_s": outcome.switch_s, "changed": outcome.changed}
     return {"strategy": "blue-green", **vars(outcome)}

@@ -26,7 +26,7 @@ from till.workplace import opened
 def backup_now(name: str, kind: str, repository: int, progress: Progress) -> dict[str, Any]:
     """Make a backup: the type that is due, or the one asked for."""
     contract = stack.contract(name)
-    with opened(contract) as workplace, change(name, "backup now", progress, redact.of(contract)) as facts:
+    with opened(contract) as workplace, change(name, "backup now", progress, redact.of(contract), workplace) as facts:
         made = backup.now(workplace, kind, repository, progress)
         facts |= made
     return made
@@ -47,7 +47,10 @@ def backup_verify(name: str, repository: int, progress: Progress) -> dict[str, A
 def backup_config(name: str, progress: Progress) -> dict[str, Any]:
     """Save every host's configuration and the stack's state now."""
     contract = stack.contract(name)
-    with opened(contract) as workplace, change(name, "backup config", progress, redact.of(contract)) as facts:
+    with (
+        opened(contract) as workplace,
+        change(name, "backup config", progress, redact.of(contract), workplace) as facts,
+    ):
         saved = config_backup.push(workplace, progress)
         facts |= {"hosts": sorted(saved["config_backup"])}
     return saved
@@ -62,7 +65,7 @@ def restore_database(
         leads = restore.leader(workplace)
         restore.refuse_unconfirmed(contract, to, repository, leads, confirmation)
         chosen = restore.target_host(contract, host, leads, restore.unfinished(workplace))
-        with change(name, "restore", progress, redact.of(contract)) as facts:
+        with change(name, "restore", progress, redact.of(contract), workplace) as facts:
             facts |= {"to": to, "repository": repository, "host": chosen}
             result = restore.run(workplace, to, repository, chosen, leads, progress)
             facts |= {key: value for key, value in result.items() if key != "order"}
@@ -93,7 +96,7 @@ def move_leader(name: str, verb: str, site: str, confirmation: str, force: bool,
             successor.refuse_unconfirmed(contract, seen.leader, verb, wanted, confirmation, force)
         left = successor.site_of(contract, seen.leader) if seen.leader else ""
         moved = {"from_site": left, "to_site": wanted, "changed": True}
-        with change(name, verb, progress, redact.of(contract)) as facts:
+        with change(name, verb, progress, redact.of(contract), workplace) as facts:
             facts |= {**moved, "old_leader": seen.leader, "forced": force}
             # Before the move, so that nothing goes back by itself in the middle of it, nor in answer to it.
             failback.hold(workplace, wanted, progress)
