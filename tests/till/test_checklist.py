@@ -10,15 +10,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from tests.till.conftest import contract_of, host
+from tests.till.test_signoff import MANIFEST, NOW, built, record, signed
 from till import journal_head, paths, probe, rollout_cli, rollout_flow, signoff, status
 from till.errors import Refused, TillError
 from till.progress import Progress
 from till.rollout import checklist, facts
 from till.rollout.checks import CHECKS, Unread
 from till.thresholds import host_policy, thresholds
-
-from .conftest import contract_of, host
-from .test_signoff import MANIFEST, NOW, built, record, signed
 
 ROLES = list(thresholds()["signoff"]["roles"])
 IN_A_MONTH = f"{NOW + timedelta(days=30):%b %d %H:%M:%S %Y} GMT"

@@ -12,13 +12,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from tests.till.conftest import contract_of, host
 from till import history, journal, journal_head, paths, rollout_flow, stack
 from till.change import change
 from till.cli import app
 from till.errors import GateSaidNo, HostUnreachable, TillError
 from till.progress import Progress
-
-from .conftest import contract_of, host
 
 
 class Host:
