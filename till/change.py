@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from till import journal, lock, redact
+from till import journal, journal_head, lock, redact
 from till.errors import TillError
 from till.paths import journal_file, lock_file
 from till.progress import Progress
+from till.workplace import Workplace
 
 # Of what was measured until a failure, what a journal entry keeps.
 KEPT_FACTS = (
@@ -20,10 +22,17 @@ KEPT_FACTS = (
 
 @contextmanager
 def change(
-    name: str, verb: str, progress: Progress, redactor: redact.Redactor | None = None
+    name: str,
+    verb: str,
+    progress: Progress,
+    redactor: redact.Redactor | None = None,
+    workplace: Workplace | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Hold the stack's lock and write one journal entry, however the block ends. The block fills in the facts."""
-    facts: dict[str, Any] = {}
+    """Hold the stack's lock and write one journal entry, however the block ends. The block fills in the facts.
+
+    With a workplace, the journal's head is kept on the stack, too; where that fails it is told, and the change stands.
+    """
+    began, facts = time.monotonic(), dict[str, Any]()
     with lock.held(lock_file(name), verb):
         try:
             yield facts
@@ -32,6 +41,15 @@ def change(
             if isinstance(reason, TillError):
                 facts |= {name: value for name, value in reason.facts.items() if name in KEPT_FACTS}
             facts["reason"] = redactor.scrub(told) if redactor else told.splitlines()[0]
-            journal.append(journal_file(name), verb, False, facts)
+            _note(name, verb, False, facts, began, workplace, progress)
             raise
-        journal.append(journal_file(name), verb, True, facts)
+        _note(name, verb, True, facts, began, workplace, progress)
+
+
+def _note(
+    name: str, verb: str, ok: bool, facts: dict[str, Any], began: float, workplace: Workplace | None, progress: Progress
+) -> None:
+    facts.setdefault("duration_s", round(time.monotonic() - began, 1))
+    journal.append(journal_file(name), verb, ok, facts)
+    if workplace is not None and (warning := journal_head.push(workplace)):
+        progress.say(f"warning: {warning}")

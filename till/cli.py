@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from till import deploy_cli, drill_cli, incident_cli, recovery_cli
+from till import deploy_cli, drill_cli, incident_cli, recovery_cli, rollout_cli
 from till.progress import Progress
 from till.verb import Check, Diff, Json, Stack, answer, line
 
@@ -18,6 +18,7 @@ app.add_typer(release_app, name="release")
 recovery_cli.add_to(app)
 drill_cli.add_to(app)
 deploy_cli.add_to(app)
+rollout_cli.add_to(app)
 app.add_typer(incident_cli.incident_app, name="incident")
 
 

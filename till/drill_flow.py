@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from till import drill_report, journal, lease, stack
+from till import drill_report, journal, journal_head, lease, stack
 from till.drills import failover, restore, unit
 from till.errors import GateSaidNo
 from till.lock import held
@@ -71,4 +71,7 @@ def _note(name: str, workplace: Workplace, kind: str) -> list[dict[str, Any]]:
             judged = reason.facts
         facts = {key: judged[key] for key in FACTS if key in judged}
         journal.append(path, f"drill {kind}", bool(judged["ok"]), {**facts, "held_at": judged["at"]})
+    if any(result["name"] not in noted for result in results):
+        # Where this fails, the next change says so.
+        journal_head.push(workplace)
     return results

@@ -20,6 +20,7 @@ from till import (
     redact,
     release,
     rollback,
+    rollout_flow,
     smoke,
     stack,
     status,
@@ -30,6 +31,7 @@ from till.errors import Refused
 from till.outcome import PlayResult
 from till.paths import CHECKOUT, STATE
 from till.progress import Progress
+from till.rollout import plan
 from till.workplace import opened
 
 FIRST_RELEASE = "v1.0.0-paypal"
@@ -49,7 +51,7 @@ def provision(name: str, progress: Progress, check: bool = False, diff: bool = F
             told = _provisioned(checked, contract)
             return _with_names(told, public_names.provision(workplace, progress, tags, check=True))
         with (
-            change(name, "provision", progress, redact.of(contract)) as facts,
+            change(name, "provision", progress, redact.of(contract), workplace) as facts,
             lease.held(workplace, "provision", progress),
         ):
             result = play.run(workplace, "provision.yml", progress, diff=diff, tags=tags)
@@ -89,19 +91,20 @@ def deploy_release(
 ) -> dict[str, Any]:
     """Deploy a built release; returns what deploy_record.facts and Deploy.facts tell."""
     contract = stack.contract(name)
-    manifest = release.load(contract, wish.version)
-    wish.steps()
+    manifest, plan_text = release.load(contract, wish.version), plan.text(wish.steps())
     with opened(contract, artefacts.variables()) as workplace:
         if check:
             checked = deploy.ship(workplace, manifest, progress, check=True, diff=diff)
             checked.raise_for_failure(contract, f"till deploy {name} {wish.version}")
             return checked.facts()
         with (
-            change(name, "deploy", progress, redact.of(contract)) as facts,
+            change(name, "deploy", progress, redact.of(contract), workplace) as facts,
             lease.held(workplace, f"deploy {wish.version}") as held,
         ):
-            facts["new_version"] = wish.version
-            record = deploy.begun(workplace, wish, manifest, journal.by(), progress)
+            # By the artefact production finds out whether staging passed it.
+            facts |= {"new_version": wish.version, "sha256": manifest.sha256}
+            facts |= rollout_flow.refuse_unready(workplace, manifest, plan_text, wish.override, progress)
+            record = deploy.begun(workplace, wish, manifest, journal.account(), progress)
             told = deploy.Deploy(workplace, wish, manifest, record, progress, held).run()
             facts |= {one: told[one] for one in ("old_version", "strategy", "switch_s", "changed", "record")}
     return told
@@ -112,10 +115,10 @@ def roll_back(name: str, version: str, override: str, progress: Progress) -> dic
     contract = stack.contract(name)
     with (
         opened(contract) as workplace,
-        change(name, "rollback", progress, redact.of(contract)) as facts,
+        change(name, "rollback", progress, redact.of(contract), workplace) as facts,
         lease.held(workplace, f"rollback {version}".strip()) as held,
     ):
-        told = rollback.run(workplace, version, journal.by(), override, progress, held)
+        told = rollback.run(workplace, version, journal.account(), override, progress, held)
         facts |= {one: told[one] for one in ("old_version", "new_version", "rollback_s", "record")}
     return told
 

@@ -17,11 +17,6 @@ from till.errors import TillError
 GENESIS = "0" * 64
 
 
-def by() -> str:
-    """Who changes things here."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"
-
-
 def _digest(entry: dict[str, Any]) -> str:
     body = {key: value for key, value in entry.items() if key != "hash"}
     return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
@@ -46,6 +41,11 @@ def read(path: Path) -> list[dict[str, Any]]:
     return readable
 
 
+def account() -> str:
+    """Who runs this, and on which machine."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
 def append(path: Path, verb: str, ok: bool, facts: dict[str, Any]) -> dict[str, Any]:
     """Add an entry and return it. `facts` must hold no secret: callers redact."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ def append(path: Path, verb: str, ok: bool, facts: dict[str, Any]) -> dict[str, 
             raise TillError(f"journal {path}: its last entry can't be read; nothing was added", f"less {path}")
         entry: dict[str, Any] = {
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "by": by(),
+            "by": account(),
             "verb": verb,
             "ok": ok,
             **facts,

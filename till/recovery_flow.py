@@ -29,7 +29,7 @@ def backup_now(name: str, kind: str, repository: int, progress: Progress) -> dic
     contract = stack.contract(name)
     with (
         opened(contract) as workplace,
-        change(name, "backup now", progress, redact.of(contract)) as facts,
+        change(name, "backup now", progress, redact.of(contract), workplace) as facts,
         lease.held(workplace, "backup now", progress),
     ):
         made = backup.now(workplace, kind, repository, progress)
@@ -54,7 +54,7 @@ def backup_config(name: str, progress: Progress) -> dict[str, Any]:
     contract = stack.contract(name)
     with (
         opened(contract) as workplace,
-        change(name, "backup config", progress, redact.of(contract)) as facts,
+        change(name, "backup config", progress, redact.of(contract), workplace) as facts,
         lease.held(workplace, "backup config", progress),
     ):
         saved = config_backup.push(workplace, progress)
@@ -72,7 +72,7 @@ def restore_database(
         restore.refuse_unconfirmed(contract, to, repository, leads, confirmation)
         chosen = restore.target_host(contract, host, leads, restore.unfinished(workplace))
         with (
-            change(name, "restore", progress, redact.of(contract)) as facts,
+            change(name, "restore", progress, redact.of(contract), workplace) as facts,
             lease.held(workplace, "restore", progress),
         ):
             facts |= {"to": to, "repository": repository, "host": chosen}
@@ -106,7 +106,7 @@ def move_leader(name: str, verb: str, site: str, confirmation: str, force: bool,
         left = successor.site_of(contract, seen.leader) if seen.leader else ""
         moved = {"from_site": left, "to_site": wanted, "changed": True}
         with (
-            change(name, verb, progress, redact.of(contract)) as facts,
+            change(name, verb, progress, redact.of(contract), workplace) as facts,
             lease.held(workplace, f"{verb} to {wanted}", progress),
         ):
             facts |= {**moved, "old_leader": seen.leader, "forced": force}

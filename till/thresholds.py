@@ -11,17 +11,18 @@ from till.paths import PLAYBOOKS
 
 @cache
 def thresholds() -> dict[str, Any]:
-    return _loaded(Path(__file__).parent / "thresholds.yml")
+    return loaded(Path(__file__).parent / "thresholds.yml")
 
 
 @cache
 def host_policy() -> dict[str, Any]:
     """What Ansible gives every host (playbooks/group_vars/all/policy.yml)."""
-    return _loaded(PLAYBOOKS / "group_vars" / "all" / "policy.yml")
+    return loaded(PLAYBOOKS / "group_vars" / "all" / "policy.yml")
 
 
-def _loaded(path: Path) -> dict[str, Any]:
+def loaded(path: Path) -> dict[str, Any]:
+    """A YAML file of policy."""
     from ruamel.yaml import YAML
 
-    loaded: dict[str, Any] = YAML(typ="safe").load(path.read_text())
-    return loaded
+    found: dict[str, Any] = YAML(typ="safe").load(path.read_text())
+    return found

@@ -28,7 +28,7 @@ def test_the_timer_is_as_policy_says(host: Host, machine: Machine, contract: Con
 
 @pytest.mark.roles(Role.BACKUP_REPOSITORY)
 def test_every_date_of_policy_is_one(host: Host, machine: Machine) -> None:
-    zone = POLICY["policy_drill_failover_window"]["time_zone"]
+    zone = POLICY["policy_deployment_window"]["production"]["time_zone"]
     for calendar in filter(None, POLICY["policy_drill_failover_on_calendar"].values()):
         machine.check_output(f"systemd-analyze calendar '{calendar} {zone}'")
 

@@ -143,7 +143,7 @@ def test_a_charge_that_was_not_acknowledged_is_told_and_whether_its_order_is_the
     assert counted(unsaid, [("T1", "O1")], [("T1", "O1"), ("T2", "O2")]) == (0, 0, 2, 1)
 
 
-WINDOW = POLICY["policy_drill_failover_window"]
+WINDOW = POLICY["policy_deployment_window"]["production"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -23,9 +24,6 @@ class Step:
     proves: bool = False
     deadline_s: float = 0.0
 
-    def told(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 def steps(strategy: str, policy: dict[str, Any], bake_s: float | None = None) -> tuple[Step, ...]:
     """The plan of a strategy by policy (`rollout` of thresholds.yml); its last step is all of the traffic.
@@ -40,6 +38,11 @@ def steps(strategy: str, policy: dict[str, Any], bake_s: float | None = None) ->
     if bake_s is not None:
         found[-1] = replace(found[-1], hold_s=bake_s)
     return tuple(found)
+
+
+def text(plan: tuple[Step, ...]) -> str:
+    """A plan as people sign it."""
+    return json.dumps([asdict(step) for step in plan])
 
 
 def faults(plan: tuple[Step, ...]) -> list[str]:

@@ -1,0 +1,105 @@
+"""Contents page of what stands before a deploy and of what is kept of it: signoff, checklist, history."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from till import history, journal, journal_head, release, signoff, stack
+from till.errors import TillError
+from till.gates import Verdict
+from till.paths import journal_file
+from till.progress import Progress
+from till.release import Manifest
+from till.rollout import checklist, facts, plan
+from till.thresholds import thresholds
+from till.workplace import Workplace, opened
+
+
+def record(name: str, manifest: Manifest, plan_text: str) -> signoff.Record:
+    """The sign-offs of a release on a stack, for this artefact, the stack's settings as they are, and a plan."""
+    return signoff.record(facts.entries(name), name, manifest, facts.digest(name, manifest, plan_text))
+
+
+def judged(workplace: Workplace, manifest: Manifest, plan_text: str) -> list[Verdict]:
+    """A verdict for each item of the checklist that is wanted on this stack, now."""
+    contract = workplace.contract
+    found = record(contract.stack, manifest, plan_text)
+    return checklist.judge(contract.environment, facts.read(workplace, manifest), found, datetime.now(UTC))
+
+
+def refuse_unready(
+    workplace: Workplace, manifest: Manifest, plan_text: str, override: str, progress: Progress
+) -> dict[str, Any]:
+    """Raises Refused where the checklist forbids a deploy. Returns what its journal entry says of an override."""
+    stack_name, verdicts = workplace.contract.stack, judged(workplace, manifest, plan_text)
+    if refused := checklist.refusal(stack_name, manifest.version, verdicts, override):
+        raise refused
+    lifted = checklist.overridden(verdicts, override)
+    for item in lifted.get("overridden", []):
+        progress.say(f"warning: {item} is missing, lifted by --override: {override}")
+    return lifted
+
+
+def planned(strategy: str) -> str:
+    """The plan that a deploy would follow, as text; part of what is signed. "" is policy's strategy."""
+    policy = thresholds()["rollout"]
+    return plan.text(plan.steps(strategy or policy["strategy"], policy))
+
+
+def sign(
+    name: str, version: str, strategy: str, role: str, item: str, signed_by: str, revoke: bool, why: str,
+    progress: Progress,
+) -> dict[str, Any]:  # fmt: skip
+    """Sign a release off, or take that back. Returns version, role, item, digest and by whom."""
+    manifest = release.load(stack.contract(name), version)
+    checklist.refuse_unsigned(name, version, role, item)
+    rules, found = thresholds()["signoff"], record(name, manifest, planned(strategy))
+    told = signoff.entry(found, role, item, journal.account(), signed_by, rules, revoke, why)
+    written = journal.append(journal_file(name), signoff.VERB, True, told)
+    progress.say(_kept(name))
+    return {**told, "by": written["by"], "expires_h": rules["expires_h"]}
+
+
+def _kept(name: str) -> str:
+    """Keep the head of the journal on the stack where that can be done: who signs may not have the stack's secrets."""
+    try:
+        with opened(stack.contract(name)) as workplace:
+            reason = journal_head.push(workplace)
+    except TillError as unread:
+        reason = f"the journal's head is not kept on the stack: {unread.message.splitlines()[0]}"
+    return f"warning: {reason}" if reason else "the journal's head is kept on the stack"
+
+
+def listed(name: str, version: str, strategy: str) -> dict[str, Any]:
+    """The checklist of a release as it stands; ok where a deploy would not be refused."""
+    contract = stack.contract(name)
+    manifest = release.load(contract, version)
+    with opened(contract) as workplace:
+        verdicts = judged(workplace, manifest, planned(strategy))
+    refused = checklist.refusal(name, version, verdicts)
+    return {
+        "ok": refused is None,
+        "version": version,
+        "items": list(checklist.rows(contract.environment, verdicts)),
+        "next": refused.next_command.splitlines() if refused else [f"till deploy {name} {version}"],
+    }
+
+
+def told(name: str, limit: int, verify: bool) -> dict[str, Any]:
+    """The changes of a stack; with `verify` TillError names the first entry that is not as it was written."""
+    path = journal_file(stack.known(name))
+    if not verify:
+        return {"changes": history.rows(journal.read(path), limit)}
+    entries = facts.entries(name)
+    try:
+        with opened(stack.contract(name)) as workplace:
+            kept, others = journal_head.read(workplace)
+    except TillError as reason:
+        reason.message = f"all {len(entries)} entries are chained, but their head was not read: {reason.message}"
+        raise
+    compared = journal_head.compare(entries, kept)
+    found = {"head": compared.state, "sentence": compared.sentence, "other_journals": others}
+    if not compared.holds:
+        raise TillError(f"journal {path}: {compared.sentence}", "less docs/runbooks/history.md", found)
+    return {"changes": history.rows(entries, limit), "entries": len(entries), **found}
