@@ -52,7 +52,7 @@ func main() {
 func routes(version string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", tell)
-	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /api/health", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, map[string]string{"status": "ok"})
 	})
 	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) {

@@ -115,7 +115,7 @@ def test_a_stack_without_a_contract(backend: Path) -> None:
         ({"release_key": None}, "its contract is not valid at release_key"),
         ({"hosts": []}, "its contract is not valid at hosts"),
     ],
-    ids=["another version", "wrong type", "no key", "zero hosts"],
+    ids=["another version", "wrong type", "without a key for releases", "zero hosts"],
 )
 def test_a_contract_that_is_not_ours_is_named_without_its_values(
     backend: Path, broken: dict[str, object], told: str

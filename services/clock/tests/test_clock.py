@@ -53,7 +53,7 @@ def clock(built: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     deadline = time.monotonic() + 10
     while True:
         try:
-            assert httpx.get(f"{address}/health").status_code == 200
+            assert httpx.get(f"{address}{describe(HERE).health_path}").status_code == 200
             break
         except httpx.TransportError:
             assert time.monotonic() < deadline
@@ -100,6 +100,6 @@ def test_a_request_under_way_is_answered_when_it_is_told_to_stop(clock: tuple[An
     process.terminate()
     time.sleep(0.2)
     with pytest.raises(httpx.TransportError):
-        httpx.get(f"{address}/health")
+        httpx.get(f"{address}{describe(HERE).health_path}")
     asking.join(10)
     assert (answers, process.wait(5)) == ([200], 0)
