@@ -56,7 +56,7 @@ def describe(source: Path) -> App:
 
     path = source / DESCRIPTOR
     if not path.is_file():
-        raise UsageError(f"{source} has no {DESCRIPTOR}", "see README: what a release is built from")
+        raise UsageError(f"{source} has no {DESCRIPTOR}", "write one: docs/runbooks/deploy.md, Any app")
     try:
         return App.model_validate(YAML(typ="safe").load(path.read_text()))
     except YAMLError as reason:

@@ -53,6 +53,15 @@ def test_secret_files_are_for_their_owner_alone(host: Host, machine: Machine) ->
     assert machine.check_output("find /etc/letsencrypt -name '*key*.pem' -type f -perm /077 || true") == ""
 
 
+def test_app_hosts_know_the_key_that_signs_releases(host: Host, machine: Machine, contract: Contract) -> None:
+    known = machine.file("/etc/till/release-key.pem")
+    if Role.APP in host.roles:
+        assert known.content_string == contract.release_key.public_key_pem
+        assert (known.user, known.mode) == ("root", 0o644)
+    else:
+        assert not known.exists
+
+
 def test_no_secret_is_readable_by_other_users(host: Host, machine: Machine, contract: Contract) -> None:
     """All that services and settings keep, as a user without rights sees it."""
     pruned = " -o ".join(f"-path {path}" for path in NOT_OURS)

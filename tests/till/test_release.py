@@ -120,8 +120,9 @@ def test_the_manifest_names_the_tools_and_others_build_anew(
 def test_a_runtimes_tools_are_found_and_come_first() -> None:
     found = toolchain.build_environment("go")
     assert toolchain.versions("go")["go"] >= "1.26"
-    shown = subprocess.run(["go", "env", "GOTOOLCHAIN"], env=found, capture_output=True, text=True, check=True)
-    assert shown.stdout.strip() == "local"
+    shown = subprocess.run(["go", "env", "GOVERSION"], env=found, capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == f"go{toolchain.versions('go')['go']}"
+    assert found["GOTOOLCHAIN"] == "local" and (Path(found["PATH"].split(":")[0]) / "go").exists()
     assert toolchain.versions("") == {} and "GOTOOLCHAIN" not in toolchain.build_environment("")
 
 
