@@ -62,6 +62,8 @@ class Host:
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     slots = load("storefront", "till_slots")
     monkeypatch.setitem(sys.modules, "till_slots", slots)
+    edge = load("storefront", "till_backend")
+    monkeypatch.setitem(sys.modules, "till_backend", edge)
     signature = load("storefront", "till_signature")
     monkeypatch.setitem(sys.modules, "till_signature", signature)
     release = load("storefront", "release")
@@ -70,8 +72,8 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     (tmp_path / "storefront.json").write_text(json.dumps(policy))
     for name, path in {"SETTINGS": "storefront.json", "STATE": "slots.json", "LOCK": "lock"}.items():
         monkeypatch.setattr(slots, name, tmp_path / path)
-    monkeypatch.setattr(slots, "EDGE", tmp_path / "no-edge")
-    monkeypatch.setattr(slots, "BACKEND", tmp_path / "no-edge" / "slots.cfg")
+    monkeypatch.setattr(edge, "EDGE", tmp_path / "no-edge")
+    monkeypatch.setattr(edge, "BACKEND", tmp_path / "no-edge" / "slots.cfg")
     monkeypatch.setattr(signature, "KEY", tmp_path / "key.pem")
     monkeypatch.setattr(release, "ROOT", tmp_path)
     # There is no systemd behind it, and whoever runs the tests may not be root.

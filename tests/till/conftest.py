@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from infra.components.signing_key import new_key_pair
 from infra.contract import Contract
 from infra.lab import rent
 from till import build as builds
-from till import release
+from till import paths, release, release_signature, source
 from till.progress import Progress
 from till.source import Source
 
@@ -40,6 +41,23 @@ def host(name: str, **changed: Any) -> dict[str, Any]:
         "site": name,
         "roles": ["edge", "app"],
     } | changed
+
+
+def kept(contract: Contract, manifest: dict[str, Any], parts: bytes) -> str:
+    """A release with these components on the disk, signed; the artefact's SHA-256."""
+    folder = paths.release_dir(contract.stack, manifest["version"])
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "artefact.tar.gz").write_bytes(b"artefact")
+    (folder / "sbom.json").write_bytes(parts)
+    whole = {
+        **manifest, "migrations": "expand", "source_url": "", "source_commit": "", "built_with": {},
+        "sha256": source.file_digest(folder / "artefact.tar.gz").hex(),
+        "sbom_sha256": source.file_digest(folder / "sbom.json").hex(),
+    }  # fmt: skip
+    (folder / "manifest.json").write_text(json.dumps(whole))
+    signature = release_signature.sign((folder / "manifest.json").read_bytes(), contract.release_key)
+    (folder / "manifest.json.sig").write_bytes(signature)
+    return str(whole["sha256"])
 
 
 def contract_of(*hosts: dict[str, Any], outside: bool = False, **changed: Any) -> Contract:

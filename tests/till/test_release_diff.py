@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from till import paths, release, release_diff, source
+from till import paths, release_diff, stack
 from till.cli import app
 from till.release_diff import Change
 
+from .conftest import contract_of, host, kept
+
+LAB = contract_of(host("alpha"))
 MANIFEST: dict[str, Any] = {
     "name": "shop", "version": "v1.0.0", "sha256": "a" * 64, "size_bytes": 100, "source_sha256": "c" * 64,
     "built_at": "2026-11-01T00:00:00+00:00", "start": "node server.js", "health_path": "/api/health",
@@ -67,19 +70,14 @@ def test_a_component_without_purl_goes_by_its_name() -> None:
 
 
 @pytest.fixture
-def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "STATE", tmp_path)
-    for manifest in (MANIFEST, NEWER):
-        folder = release.release_dir("lab", manifest["version"])
-        folder.mkdir(parents=True)
-        (folder / "artefact.tar.gz").write_bytes(b"artefact")
-        digest = source.file_digest(folder / "artefact.tar.gz").hex()
-        (folder / "manifest.json").write_text(json.dumps({**manifest, "sha256": digest}))
-        (folder / "sbom.json").write_text(json.dumps(OLD_SBOM if manifest is MANIFEST else NEW_SBOM))
-    return tmp_path / "releases" / "lab"
+    monkeypatch.setattr(stack, "contract", lambda _name: LAB)
+    for manifest, parts in ((MANIFEST, OLD_SBOM), (NEWER, NEW_SBOM)):
+        kept(LAB, manifest, json.dumps(parts).encode())
 
 
-def test_the_verb_tells_both_as_json_and_as_a_table(built: Path) -> None:
+def test_the_verb_tells_both_as_json_and_as_a_table(built: None) -> None:
     answer = CliRunner().invoke(app, ["diff", "lab", "v1.0.0", "v1.1.0", "--json"])
     document = json.loads(answer.stdout)
     assert document["ok"] and document["updated"][0]["name"] == "pkg:npm/next" and not document["unknown"]
@@ -87,17 +85,15 @@ def test_the_verb_tells_both_as_json_and_as_a_table(built: Path) -> None:
     assert "pkg:npm/left-pad" in table and "removed" in table and "1.3.0[bold]" in table and "15.1.2" in table
 
 
-@pytest.mark.parametrize("written", [None, "{", "[]", '{"components": {}}'])
-def test_an_sbom_that_is_missing_or_none_is_said_and_nothing_is_claimed(built: Path, written: str | None) -> None:
-    (built / "v1.0.0" / "sbom.json").unlink()
-    if written is not None:
-        (built / "v1.0.0" / "sbom.json").write_text(written)
+@pytest.mark.parametrize("written", ["{", "[]", '{"components": {}}'])
+def test_an_sbom_that_is_none_is_said_and_nothing_is_claimed(built: None, written: str) -> None:
+    kept(LAB, MANIFEST, written.encode())
     answer = CliRunner().invoke(app, ["diff", "lab", "v1.0.0", "v1.1.0", "--json"])
     document = json.loads(answer.stdout)
     assert document["ok"] and not document["added"]
     assert len(document["unknown"]) == 1 and "v1.0.0" in document["unknown"][0]
 
 
-def test_a_release_that_was_not_built_is_refused_with_the_next_command(built: Path) -> None:
+def test_a_release_that_was_not_built_is_refused_with_the_next_command(built: None) -> None:
     answer = CliRunner().invoke(app, ["diff", "lab", "v1.0.0", "v9.0.0", "--json"])
     assert answer.exit_code == 2 and "till release build lab --version v9.0.0" in json.loads(answer.stdout)["next"]

@@ -10,18 +10,22 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from till import journal, paths, rollout_flow, signoff
+from till import journal, paths, rollout_flow, signoff, stack
 from till.cli import app
 from till.errors import Refused, UsageError
 from till.release import Manifest
 from till.thresholds import thresholds
 
+from .conftest import contract_of, host, kept
+
+LAB = contract_of(host("alpha"))
 RULES: dict[str, Any] = thresholds()["signoff"]
 NAMED = RULES | {"person": "name"}
 MANIFEST = Manifest(
     name="storefront", version="v1.2.0", sha256="ab" * 32, size_bytes=1, source_sha256="cd" * 32,
     built_at="2026-01-05T00:00:00+00:00", start="node server.js", health_path="/api/health",
-    version_path="/api/version", runtime="nodejs-22",
+    version_path="/api/version", runtime="nodejs-22", sbom_sha256="ef" * 32, source_url="", source_commit="",
+    built_with={},
 )  # fmt: skip
 NOW = datetime(2026, 1, 6, 22, 30, tzinfo=UTC)
 DIGEST = signoff.digest(MANIFEST, "settings", "plan")
@@ -163,13 +167,8 @@ def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A release of the lab in a state of its own, built by somebody else; nothing is kept on a stack."""
     monkeypatch.setattr(paths, "STATE", tmp_path)
     monkeypatch.setattr(rollout_flow, "_kept", lambda _name: "kept")
-    folder = paths.release_dir("lab", MANIFEST.version)
-    folder.mkdir(parents=True)
-    (folder / "artefact.tar.gz").write_bytes(b"artefact")
-    from till import source
-
-    sha256 = source.file_digest(folder / "artefact.tar.gz").hex()
-    (folder / "manifest.json").write_text(MANIFEST.model_copy(update={"sha256": sha256}).model_dump_json())
+    monkeypatch.setattr(stack, "contract", lambda _name: LAB)
+    sha256 = kept(LAB, MANIFEST.model_dump(), b"{}")
     monkeypatch.setattr(journal, "account", lambda: "bob@laptop")
     journal.append(paths.journal_file("lab"), "release build", True, {"version": MANIFEST.version, "sha256": sha256})
     monkeypatch.setattr(journal, "account", lambda: "alice@laptop")
