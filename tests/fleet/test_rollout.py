@@ -6,6 +6,7 @@ import http.client
 import json
 import subprocess
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -178,7 +179,7 @@ def test_a_checkout_stays_with_its_release(lab: Contract, twin: str) -> None:
     with probe.Site(lab.names.shop, address, trust) as shop:
         created = shop.ask(
             "POST", "/api/payments/paypal/create-order", json=order,
-            headers={"Cookie": "till_session=stays", "Idempotency-Key": str(time.time_ns())},
+            headers={"Cookie": "till_session=stays", "Idempotency-Key": str(uuid.uuid4())},
         )  # fmt: skip
     assert created.status_code == http.client.CREATED
     kept = created.headers["set-cookie"].split(";")[0]

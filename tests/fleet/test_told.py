@@ -21,7 +21,7 @@ from till.redact import Redactor
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(600)]
 HOLD_S = POLICY["notify_hold_s"]
 # A nameserver's check, the hold, a second's look, a claim, a delivery; and what a busy machine adds.
-START_WITHIN_S = POLICY["nameserver_health_interval_s"] + POLICY["nameserver_health_timeout_s"] + HOLD_S["lost"] + 15
+START_WITHIN_S = POLICY["nameserver_health_interval_s"] + POLICY["nameserver_health_timeout_s"] + HOLD_S["lost"] + 40
 # Patroni's lease and its loop, and the same again.
 SWITCH_WITHIN_S = POLICY["postgres_ttl_s"] + 2 * POLICY["postgres_loop_wait_s"] + 20
 VERIFIED_WITHIN_S = 40

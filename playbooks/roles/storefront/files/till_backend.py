@@ -94,13 +94,16 @@ def render(state: dict[str, Any]) -> bool:
 
 def tell(state: dict[str, Any]) -> None:
     """Give the running HAProxy the same weights and tokens, in one breath; raises Fault."""
-    commands = [f"set server storefront/{slot} weight {share}" for slot, share in slots.shares(state).items()]
+    # A weight that is set again, though it stays, makes HAProxy begin its round anew.
+    there = {slot: one["weight"] for slot, one in haproxy.servers().items()}
+    wanted = {slot: share for slot, share in slots.shares(state).items() if there.get(slot) != str(share)}
+    commands = [f"set server storefront/{slot} weight {share}" for slot, share in wanted.items()]
     # Who gains traffic does so before another one loses it.
     commands.sort(key=lambda one: one.endswith(" 0"))
-    for path, wanted in maps(state).items():
-        there = haproxy.entries(path)
-        commands += [f"del map {path} {key}" for key in there if there[key] != wanted.get(key)]
-        commands += [f"add map {path} {key} {value}" for key, value in wanted.items() if there.get(key) != value]
+    for path, entries in maps(state).items():
+        known = haproxy.entries(path)
+        commands += [f"del map {path} {key}" for key in known if known[key] != entries.get(key)]
+        commands += [f"add map {path} {key} {value}" for key, value in entries.items() if known.get(key) != value]
     haproxy.tell(*commands)
 
 

@@ -36,14 +36,19 @@ def runs() -> bool:
     return subprocess.run(command, check=False).returncode == 0
 
 
-def server(slot: str) -> dict[str, str]:
-    """Its statistics of a slot's server."""
+def servers() -> dict[str, dict[str, str]]:
+    """Its statistics of the slots' servers."""
     head, *rows = runtime("show stat storefront 4 -1").removeprefix("# ").splitlines()
-    for row in rows:
-        values = dict(zip(head.split(","), row.split(","), strict=False))
-        if values.get("svname") == slot:
-            return values
-    raise Fault(f"HAProxy has no server storefront/{slot}: till provision")
+    every = [dict(zip(head.split(","), row.split(","), strict=False)) for row in rows]
+    return {one["svname"]: one for one in every if "svname" in one}
+
+
+def server(slot: str) -> dict[str, str]:
+    """Its statistics of one slot's server."""
+    found = servers()
+    if slot not in found:
+        raise Fault(f"HAProxy has no server storefront/{slot}: till provision")
+    return found[slot]
 
 
 def entries(path: Path) -> dict[str, str]:
