@@ -173,6 +173,7 @@ def begun(workplace: Workplace, wish: Wish, manifest: release.Manifest, by: str,
     progress.say(f"serving now: {version or 'nothing yet'}{f' ({slot})' if slot else ''}")
     return deploy_record.begin(
         workplace.contract.stack, "deploy", by, wish.version, override=wish.override, old_version=version,
+        old_sha256=release.sha256(workplace.contract, version),
         new_sha256=manifest.sha256, source_commit=manifest.source_commit,
         strategy=wish.strategy or thresholds()["rollout"]["strategy"],
     )  # fmt: skip

@@ -131,8 +131,18 @@ def load(contract: Contract, version: str) -> Manifest:
     return manifest
 
 
+def sha256(contract: Contract, version: str | None) -> str:
+    """The artefact's, "" where this machine does not have that release whole."""
+    if not version or not is_built(contract.stack, version):
+        return ""
+    try:
+        return load(contract, version).sha256
+    except TillError:
+        return ""
+
+
 def _changed(folder: Path, part: str, why: str, following: str) -> TillError:
     return TillError(f"{folder}/{part} is not what was built: {why}", f"rm -r {folder}, then {following}")
 
 
-__all__ = ["VERSION", "App", "Manifest", "build", "describe", "is_built", "load"]
+__all__ = ["VERSION", "App", "Manifest", "build", "describe", "is_built", "load", "sha256"]

@@ -77,7 +77,14 @@ def run(
         refuse_contracted(contract, serves)
     manifest = release.load(contract, wanted)
     record = deploy_record.begin(
-        contract.stack, "rollback", by, wanted, old_version=serves, new_sha256=manifest.sha256, override=override
+        contract.stack,
+        "rollback",
+        by,
+        wanted,
+        old_version=serves,
+        old_sha256=release.sha256(contract, serves),
+        new_sha256=manifest.sha256,
+        override=override,
     )
     try:
         _lead(workplace, record, manifest, progress, held)
