@@ -16,7 +16,7 @@ from typing import IO
 
 from till import source as sources
 from till.app import App
-from till.errors import TillError
+from till.errors import GateSaidNo
 from till.paths import log_dir
 from till.progress import Progress
 from till.toolchain import build_environment
@@ -44,7 +44,7 @@ def archive(
 ) -> None:
     """Build `listed` files of a source into the archive `kept`, and `test` it where the build was made.
 
-    Raises TillError with the end of the log when the build or a test fails; `kept` is untouched then.
+    Raises GateSaidNo with the end of the log when the build or a test fails; `kept` is untouched then.
     """
     log = log_dir() / f"build-{label}.log"
     with tempfile.TemporaryDirectory(prefix="till-build-") as temporary:
@@ -54,7 +54,7 @@ def archive(
             _run_all("build", app.build, place, app, output, log, progress)
             result = place / app.artefact
             if not result.is_dir() or not any(result.iterdir()):
-                raise TillError(f"the build of {app.name} left no folder {app.artefact!r}", f"less {log}")
+                raise GateSaidNo(f"the build of {app.name} left no folder {app.artefact!r}", f"less {log}")
             kept.parent.mkdir(parents=True, exist_ok=True)
             partial = kept.with_name(f"{kept.name}.{os.getpid()}.partial")
             try:
@@ -110,6 +110,6 @@ def _run(what: str, command: str, place: Path, app: App, output: IO[str], log: P
     if exit_code:
         output.flush()
         tail = "\n    ".join(log.read_text(errors="replace").splitlines()[-15:])
-        raise TillError(
+        raise GateSaidNo(
             f"the {what} of {app.name} failed: `{command}` {ended}; nothing was released\n    {tail}", f"less {log}"
         )

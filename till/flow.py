@@ -21,6 +21,7 @@ from till import (
     release,
     rollback,
     rollout_flow,
+    ship,
     smoke,
     stack,
     status,
@@ -94,7 +95,7 @@ def deploy_release(
     manifest, plan_text = release.load(contract, wish.version), plan.text(wish.steps())
     with opened(contract, artefacts.variables()) as workplace:
         if check:
-            checked = deploy.ship(workplace, manifest, progress, check=True, diff=diff)
+            checked = ship.run(workplace, manifest, progress, check=True, diff=diff)
             checked.raise_for_failure(contract, f"till deploy {name} {wish.version}")
             return checked.facts()
         with (

@@ -17,7 +17,7 @@ from till import build as builds
 from till import release_signature, sbom, toolchain
 from till import source as sources
 from till.app import App, Service, describe
-from till.errors import TillError, UsageError
+from till.errors import GateSaidNo, UsageError
 from till.paths import release_dir
 from till.progress import Progress
 from till.source import Source
@@ -52,7 +52,7 @@ def build(contract: Contract, version: str, source: Source, progress: Progress, 
     """Build a release of a stack, `test`, sign and keep it; returns its manifest. A failed build leaves nothing.
 
     Raises UsageError for a bad version or one that exists from another source, or untested when it is to be tested;
-    TillError when the build or a test fails.
+    GateSaidNo when the build or a test fails.
     """
     if not VERSION.fullmatch(version):
         raise UsageError(f"{version!r} is not a version", "use one like v1.0.0-paypal")
@@ -120,7 +120,7 @@ def is_built(stack: str, version: str) -> bool:
 def load(contract: Contract, version: str) -> Manifest:
     """The manifest of a built release whose every part is as it was signed.
 
-    Raises UsageError when it was not built, or before releases were signed; TillError when a part was changed.
+    Raises UsageError when it was not built, or before releases were signed; GateSaidNo when a part was changed.
     """
     stack, folder = contract.stack, release_dir(contract.stack, version)
     following = f"till release build {stack} --version {version} --source DIR"
@@ -142,8 +142,8 @@ def load(contract: Contract, version: str) -> Manifest:
     return manifest
 
 
-def _changed(folder: Path, part: str, why: str, following: str) -> TillError:
-    return TillError(f"{folder}/{part} is not what was built: {why}", f"rm -r {folder}, then {following}")
+def _changed(folder: Path, part: str, why: str, following: str) -> GateSaidNo:
+    return GateSaidNo(f"{folder}/{part} is not what was built: {why}", f"rm -r {folder}, then {following}")
 
 
 __all__ = ["VERSION", "App", "Manifest", "build", "describe", "is_built", "load"]

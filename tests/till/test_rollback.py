@@ -71,12 +71,12 @@ def test_the_last_word_on_a_release_counts(records: list[Any], voided: set[str])
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_nothing_returns_over_a_database_that_was_contracted(app: Path) -> None:
-    for version, migrations in (("v1.1.0", "expand"), ("v1.2.0", "contract")):
-        (app / "app.yml").write_text(f"{APP}migrations: {migrations}\n")
+def test_what_needs_what_was_removed_is_not_returned_to(app: Path) -> None:
+    for version, more in (("v1.1.0", "expand"), ("v1.2.0", f"contract\nruns_beside: [{NEW}]")):
+        (app / "app.yml").write_text(f"{APP}migrations: {more}\n")
         build(version, app)
-    for serving in (None, "v9.0.0", "v1.1.0"):
-        rollback.refuse_contracted(LAB, serving)
-    with pytest.raises(GateSaidNo, match=r"v1\.2\.0 has contracted the database") as raised:
-        rollback.refuse_contracted(LAB, "v1.2.0")
+    for serving, wanted in ((None, OLD), ("v9.0.0", OLD), ("v1.1.0", OLD), ("v1.2.0", NEW)):
+        rollback.refuse_contracted(LAB, serving, wanted)
+    with pytest.raises(GateSaidNo, match=rf"v1\.2\.0 has contracted the database: {OLD} can't run") as raised:
+        rollback.refuse_contracted(LAB, "v1.2.0", OLD)
     assert raised.value.next_command
