@@ -16,9 +16,9 @@ TEMPLATE = PLAYBOOKS / "roles" / "pgbackrest" / "templates" / "pgbackrest.conf.j
 HERE = {"name": "bench", "address": "127.0.0.1"}
 
 
-def bars() -> dict[str, float]:
-    """The bars: ratios by name."""
-    return {name: float(value) for name, value in _read(BARS).items()}
+def bars(file: Path = BARS) -> dict[str, float]:
+    """The bars of a benchmark by name; those of restores are ratios."""
+    return {name: float(value) for name, value in _read(file).items()}
 
 
 def role(name: str) -> dict[str, Any]:

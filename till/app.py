@@ -26,7 +26,9 @@ class Service(BaseModel):
     `smoke` says what a deploy does to prove it: `purchase` buys through the shop's API, `none` is for other apps.
     `probe_paths` are asked past the edge before anybody meets a release, besides the paths of health and version.
     `metrics_path` answers with Prometheus metrics where there is one. `migrations` says what the release does to the
-    database: `expand` adds what the release before it does not mind, `contract` removes what that one still needs.
+    database: `expand` adds what the release before it does not mind, `contract` removes what an older one needs;
+    `runs_beside` names the versions that do without it (till/rollout/migrations.py). `requires_env` names what must be
+    in its environment and not empty.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,6 +40,8 @@ class Service(BaseModel):
     runtime: str = ""
     smoke: Literal["purchase", "none"] = "purchase"
     migrations: Literal["none", "expand", "contract"] = "none"
+    runs_beside: list[str] = []
+    requires_env: list[Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$")]] = []
 
 
 class App(Service):

@@ -60,6 +60,7 @@ def release_build(
     source: Annotated[
         str, typer.Option(help="folder with an app.yml, or GIT-URL@REF[#FOLDER]; the reference storefront by default")
     ] = "",
+    test: Annotated[bool, typer.Option("--test", help="run its tests, and release nothing where one fails")] = False,
     as_json: Json = False,
 ) -> None:
     """Build a release once, into a hashed, signed artefact with an SBOM."""
@@ -68,8 +69,8 @@ def release_build(
     answer(
         stack,
         as_json,
-        lambda progress: flow.build_release(stack, version, source or str(flow.STOREFRONT), progress),
-        line("version", "sha256", "size_bytes"),
+        lambda progress: flow.build_release(stack, version, source or str(flow.STOREFRONT), progress, test),
+        line("version", "sha256", "size_bytes", "tests_passed"),
     )
 
 

@@ -6,20 +6,15 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from till import deploy_papers, deploy_record, lease, play, release, serving, slots
+from till import deploy_papers, deploy_record, lease, release, serving, ship, slots
 from till.deploy_record import Record
 from till.errors import GateSaidNo, Interrupted, TillError
-from till.outcome import PlayResult
-from till.paths import release_dir
 from till.progress import Progress
-from till.rollout import plan, preview
+from till.rollout import migrations, plan, preview
 from till.rollout.vps import Edges, Intent
 from till.rollout.walk import Walk
 from till.thresholds import thresholds
 from till.workplace import Workplace
-
-# The task of deploy.yml that is the health gate (a test holds both equal).
-HEALTH_GATE = "Start and wait for health"
 
 
 @dataclass(frozen=True)
@@ -74,7 +69,10 @@ class Deploy:
         edges = Edges(self.workplace, self.held.token)
         with self._phase("ship"):
             edges.end()
-            self._shipped(ship(self.workplace, self.manifest, self.progress))
+            self._refuse_contracting()
+            shipped = ship.run(self.workplace, self.manifest, self.progress)
+            self.changed = sum(shipped.changed.values())
+            ship.refuse_unshipped(self.workplace.contract, self.manifest.version, self.record.old_version, shipped)
         self.held.check()
         intents = edges.intend(version=self.manifest.version)
         walk = Walk(self.workplace, edges, intents, self.manifest, self.record, self.progress, self.held.check)
@@ -106,20 +104,15 @@ class Deploy:
     def _phase(self, name: str) -> Any:
         return _Phase(self.record, name, self.progress)
 
-    def _shipped(self, shipped: PlayResult) -> None:
-        self.changed = sum(shipped.changed.values())
-        if shipped.succeeded:
-            return
-        version, stack = self.manifest.version, self.workplace.contract.stack
-        serving = f"{self.record.old_version} serves on" if self.record.old_version else "nothing was switched"
-        if shipped.failures and all(one.task == HEALTH_GATE for one in shipped.failures):
+    def _refuse_contracting(self) -> None:
+        """What starts in the idle slot may migrate the database at once, so this is asked before."""
+        serves = {one.serving for one in slots.read(self.workplace).values()}
+        if refused := migrations.refusal(serves, self.manifest):
             raise GateSaidNo(
-                f"{version} does not get healthy, {serving}: {_reasons(shipped)}",
-                f"mend it, build a new version, then till deploy {stack} VERSION",
+                refused,
+                "deploy a release that does without, name it in runs_beside of the contracting one's app.yml, then"
+                f" till release build {self.workplace.contract.stack} --version NEW_VERSION",
             )
-        shipped.raise_for_failure(
-            self.workplace.contract, f"{serving}; mend the cause, then till deploy {stack} {version}"
-        )
 
     def _take_back(self, edges: Edges, intents: dict[str, Intent], reason: TillError) -> None:
         """Lead traffic to what served before; always raises."""
@@ -177,21 +170,3 @@ def begun(workplace: Workplace, wish: Wish, manifest: release.Manifest, by: str,
         new_sha256=manifest.sha256, source_commit=manifest.source_commit,
         strategy=wish.strategy or thresholds()["rollout"]["strategy"],
     )  # fmt: skip
-
-
-def ship(
-    workplace: Workplace, manifest: release.Manifest, progress: Progress, check: bool = False, diff: bool = False
-) -> PlayResult:
-    """Bring a release into the idle slot of every host and start it there; no traffic moves."""
-    stack, version = workplace.contract.stack, manifest.version
-    variables = {
-        "release_version": version,
-        "release_artefact": str(release_dir(stack, version) / "artefact.tar.gz"),
-        "release_sha256": manifest.sha256,
-        "release_manifest": manifest.model_dump(),
-    }
-    return play.run(workplace, "deploy.yml", progress, variables, check=check, diff=diff)
-
-
-def _reasons(result: PlayResult) -> str:
-    return "; ".join(f"{one.host}: {one.message}" for one in [*result.unreachable, *result.failures])

@@ -21,6 +21,7 @@ from till import (
     release,
     rollback,
     rollout_flow,
+    ship,
     smoke,
     stack,
     status,
@@ -73,15 +74,15 @@ def _with_names(told: dict[str, Any], names: dict[str, Any]) -> dict[str, Any]:
     return {**told, **names, "changed": told["changed"] + len(names["names"]["changes"])} if names else told
 
 
-def build_release(name: str, version: str, source: str, progress: Progress) -> dict[str, Any]:
-    """Build a release once, from a folder or a git repository, and sign it. Returns its manifest."""
+def build_release(name: str, version: str, source: str, progress: Progress, test: bool = False) -> dict[str, Any]:
+    """Build a release once, from a folder or a git repository, `test` and sign it. Returns its manifest."""
     contract = stack.contract(name)
     with git_source.opened(source, progress) as found:
         if release.is_built(name, version):
-            return release.build(contract, version, found, progress).model_dump()
+            return release.build(contract, version, found, progress, test).model_dump()
         with change(name, "release build", progress) as facts:
-            manifest = release.build(contract, version, found, progress)
-            told = ("sha256", "source_sha256", "source_url", "source_commit")
+            manifest = release.build(contract, version, found, progress, test)
+            told = ("sha256", "source_sha256", "source_url", "source_commit", "tests_passed")
             facts |= {"version": version, **{one: getattr(manifest, one) for one in told}}
     return manifest.model_dump()
 
@@ -94,7 +95,7 @@ def deploy_release(
     manifest, plan_text = release.load(contract, wish.version), plan.text(wish.steps())
     with opened(contract, artefacts.variables()) as workplace:
         if check:
-            checked = deploy.ship(workplace, manifest, progress, check=True, diff=diff)
+            checked = ship.run(workplace, manifest, progress, check=True, diff=diff)
             checked.raise_for_failure(contract, f"till deploy {name} {wish.version}")
             return checked.facts()
         with (

@@ -17,7 +17,7 @@ from till import build as builds
 from till import release_signature, sbom, toolchain
 from till import source as sources
 from till.app import App, Service, describe
-from till.errors import TillError, UsageError
+from till.errors import GateSaidNo, UsageError
 from till.paths import release_dir
 from till.progress import Progress
 from till.source import Source
@@ -30,6 +30,7 @@ class Manifest(Service):
     """What is known of a built release. `sha256` and `size_bytes` are the artefact's.
 
     `source_url` and `source_commit` are empty for a folder; `built_with` are the build's tools and their versions.
+    `tests_passed`: the descriptor's tests ran in the build of this artefact, and passed; false where they never ran.
     """
 
     # A later Till may write more.
@@ -44,12 +45,14 @@ class Manifest(Service):
     source_commit: str
     built_with: dict[str, str]
     built_at: str
+    tests_passed: bool = False
 
 
-def build(contract: Contract, version: str, source: Source, progress: Progress) -> Manifest:
-    """Build a release of a stack, sign and keep it; returns its manifest. A failed build leaves nothing.
+def build(contract: Contract, version: str, source: Source, progress: Progress, test: bool = False) -> Manifest:
+    """Build a release of a stack, `test`, sign and keep it; returns its manifest. A failed build leaves nothing.
 
-    Raises UsageError for a bad version or one that exists from another source, TillError when the build fails.
+    Raises UsageError for a bad version or one that exists from another source, or untested when it is to be tested;
+    GateSaidNo when the build or a test fails.
     """
     if not VERSION.fullmatch(version):
         raise UsageError(f"{version!r} is not a version", "use one like v1.0.0-paypal")
@@ -65,14 +68,21 @@ def build(contract: Contract, version: str, source: Source, progress: Progress) 
                 " a release never changes",
                 f"choose a new version, or remove {folder} if it was never deployed",
             )
+        if test and app.test and not there.tests_passed:
+            raise UsageError(
+                f"{version} was built without its tests: a release never changes",
+                f"till release build {contract.stack} --version NEW_VERSION --test",
+            )
         progress.say(f"{version} is there already, built {there.built_at}")
         return there
     tools = toolchain.versions(app.runtime)
     kept = builds.kept_archive(app, source_hash, tools)
-    if kept.exists():
+    if test and not app.test:
+        progress.say(f"warning: {app.name}'s descriptor names no tests, so none can pass")
+    if kept.exists() and (not test or not app.test or builds.tested(app, kept)):
         progress.say(f"this source was built before: {kept.name}")
     else:
-        builds.archive(app, source.folder, listed, kept, f"{contract.stack}-{version}", progress)
+        builds.archive(app, source.folder, listed, kept, f"{contract.stack}-{version}", progress, test)
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -91,6 +101,7 @@ def build(contract: Contract, version: str, source: Source, progress: Progress) 
         source_commit=source.commit,
         built_with=tools,
         built_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        tests_passed=builds.tested(app, kept),
     )
     content = (manifest.model_dump_json(indent=2) + "\n").encode()
     (partial / MANIFEST).write_bytes(content)
@@ -109,7 +120,7 @@ def is_built(stack: str, version: str) -> bool:
 def load(contract: Contract, version: str) -> Manifest:
     """The manifest of a built release whose every part is as it was signed.
 
-    Raises UsageError when it was not built, or before releases were signed; TillError when a part was changed.
+    Raises UsageError when it was not built, or before releases were signed; GateSaidNo when a part was changed.
     """
     stack, folder = contract.stack, release_dir(contract.stack, version)
     following = f"till release build {stack} --version {version} --source DIR"
@@ -141,8 +152,8 @@ def sha256(contract: Contract, version: str | None) -> str:
         return ""
 
 
-def _changed(folder: Path, part: str, why: str, following: str) -> TillError:
-    return TillError(f"{folder}/{part} is not what was built: {why}", f"rm -r {folder}, then {following}")
+def _changed(folder: Path, part: str, why: str, following: str) -> GateSaidNo:
+    return GateSaidNo(f"{folder}/{part} is not what was built: {why}", f"rm -r {folder}, then {following}")
 
 
 __all__ = ["VERSION", "App", "Manifest", "build", "describe", "is_built", "load", "sha256"]

@@ -10,6 +10,7 @@ from till import deploy_papers, deploy_record, lease, release, serving, slots
 from till.deploy_record import Record
 from till.errors import GateSaidNo, TillError, UsageError
 from till.progress import Progress
+from till.rollout import migrations
 from till.rollout.vps import Edges, Intent
 from till.slots import Slots
 from till.workplace import Workplace
@@ -54,13 +55,13 @@ def voided(records: list[Record]) -> set[str]:
     return found
 
 
-def refuse_contracted(contract: Contract, serving_version: str | None) -> None:
-    """Raises GateSaidNo where the release that serves has removed what the one before it needs."""
+def refuse_contracted(contract: Contract, serving_version: str | None, wanted: str) -> None:
+    """Raises GateSaidNo where the release that serves has removed what the wanted one needs."""
     if not serving_version or not release.is_built(contract.stack, serving_version):
         return
-    if release.load(contract, serving_version).migrations == "contract":
+    if not migrations.runs_on(wanted, release.load(contract, serving_version)):
         raise GateSaidNo(
-            f"{serving_version} has contracted the database: the release before it can't run on it any more",
+            f"{serving_version} has contracted the database: {wanted} can't run on it any more",
             f"mend it forward: till release build {contract.stack} --version VERSION, then till deploy",
         )
 
@@ -74,7 +75,7 @@ def run(
     _, serves = slots.before_all(found)
     wanted = goal(contract, found, deploy_record.every(contract.stack), version)
     if not override:
-        refuse_contracted(contract, serves)
+        refuse_contracted(contract, serves, wanted)
     manifest = release.load(contract, wanted)
     record = deploy_record.begin(
         contract.stack,

@@ -17,8 +17,13 @@ from till.release import Manifest
 
 VERB = "signoff"
 BUILD = "release build"
-# Of a manifest, what a host is told to run; the rest (when and how large) may differ between two builds of one.
-SIGNED_FIELDS = ("name", "version", "sha256", "start", "health_path", "version_path", "runtime", "smoke")
+# Of a manifest, what a host is told to run, and what that does to the database. The rest (when, how large, whether
+# tested) may differ between two builds of one: tests are evidence, which the checklist asks for by itself, and a later
+# run voids nobody's word.
+SIGNED_FIELDS = (
+    "name", "version", "sha256", "start", "health_path", "version_path", "runtime", "smoke", "migrations",
+    "runs_beside",
+)  # fmt: skip
 SHOWN_DIGEST = 12
 
 

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
+from benchmarks.visits import Visits
 from infra.contract import Contract
 from tests.fleet.conftest import STACK, inside, till
 from tests.fleet.database import until
 from tests.fleet.places import edges, first
 from tests.fleet.variants import BUILT, variant
-from tests.fleet.visits import Visits
 from till import deploy_record, probe
-from till.paths import CHECKOUT, VENV_BIN
+from till.paths import CHECKOUT, VENV_BIN, release_dir
 from till.thresholds import thresholds
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(600)]
@@ -190,3 +190,111 @@ def test_a_checkout_stays_with_its_release(lab: Contract, twin: str) -> None:
     with probe.Site(lab.names.shop, address, trust) as shop:
         assert shop.ask("GET", "/api/version", headers={"Cookie": kept}).json()["version"] == BUILT
         assert shop.ask("GET", "/api/version").json()["version"] == twin
+
+
+def holds(lab: Contract) -> dict[str, tuple[Any, ...]]:
+    """By host which slot serves and what is in each."""
+    return {host: tuple(shown(host)[key] for key in ("active", "blue", "green", "canary")) for host in edges(lab)}
+
+
+def test_an_artefact_that_is_not_what_was_signed_is_not_shipped(lab: Contract, tmp_path: Path) -> None:
+    bad, before = variant(tmp_path, ""), holds(lab)
+    with (release_dir(STACK, bad) / "artefact.tar.gz").open("ab") as artefact:
+        artefact.write(b"x")
+    code, told = deployed(bad)
+    assert code == 3 and "artefact.tar.gz is not what was built" in told["error"] and told["next"], told
+    assert holds(lab) == before and serves(lab, BUILT)
+
+
+def test_a_migration_that_the_serving_release_would_not_survive_is_not_shipped(lab: Contract, tmp_path: Path) -> None:
+    bad, before = variant(tmp_path, "", descriptor="migrations: contract\n"), holds(lab)
+    code, told = deployed(bad)
+    assert (code, told["verdict"]) == (3, "fail"), told
+    assert "contracts the database" in told["error"] and BUILT in told["error"] and told["next"]
+    assert holds(lab) == before and serves(lab, BUILT)
+
+
+def test_a_migration_that_the_serving_release_survives_comes_and_can_be_left(lab: Contract, tmp_path: Path) -> None:
+    good = variant(tmp_path, "", descriptor=f"migrations: contract\nruns_beside: [{BUILT}]\n")
+    assert deployed(good, "--bake-s", "0")[0] == 0 and serves(lab, good)
+    code, told, messages = till("rollback", STACK)
+    assert (code, told["new_version"]) == (0, BUILT), messages[-2000:]
+
+
+def test_a_secret_that_is_missing_is_named_and_no_value_is(lab: Contract, tmp_path: Path) -> None:
+    needs = "requires_env: [PAYPAL_CLIENT_SECRET, NO_SUCH_KEY]\n"
+    bad, before = variant(tmp_path, "", descriptor=needs), holds(lab)
+    code, told, messages = till("deploy", STACK, bad)
+    assert (code, told["verdict"]) == (3, "fail"), told
+    assert "NO_SUCH_KEY of requires_env" in told["error"] and "PAYPAL_CLIENT_SECRET" not in told["error"]
+    secret = lab.secrets["paypal_client_secret"].get_secret_value()
+    assert secret not in messages and secret not in json.dumps(told)
+    assert holds(lab) == before and serves(lab, BUILT)
+
+
+def test_a_rollback_by_hand_under_load_fails_no_request(lab: Contract, twin: str) -> None:
+    assert deployed(twin, "--bake-s", "0")[0] == 0
+    with Visits(lab, PER_S) as visits:
+        time.sleep(3)
+        code, told, messages = till("rollback", STACK)
+        time.sleep(3)
+    assert code == 0, (told, messages[-2000:])
+    print(f"rollback: {told['rollback_s']} s")
+    assert (told["old_version"], told["new_version"], told["verdict"]) == (twin, BUILT, "pass")
+    assert visits.failed == []
+    assert len(visits.of(twin)) > PER_S and len(visits.of(BUILT)) > PER_S
+    # Nobody stays with the release that is left.
+    assert max(one.at for one in visits.of(twin)) < min(one.at for one in visits.of(BUILT)) + 1
+    assert serves(lab, BUILT)
+
+
+def test_a_release_that_was_taken_back_is_returned_to_by_name_only(lab: Contract, twin: str) -> None:
+    assert deployed(twin, "--bake-s", "0")[0] == 0
+    assert till("rollback", STACK)[0] == 0
+    before = holds(lab)
+    code, told, _ = till("rollback", STACK)
+    assert code == 2 and f"{twin} was itself taken back" in told["error"], told
+    assert holds(lab) == before
+    assert till("rollback", STACK, twin)[0] == 0 and serves(lab, twin)
+
+
+def killed_in(phase: str, version: str, after_s: float) -> None:
+    """A till that is gone without a word, so long after it said that a phase begins."""
+    asked = begun(version, "--strategy", "rolling", "--bake-s", "10")
+    assert asked.stderr is not None
+    said = list[str]()
+    try:
+        while not (said and said[-1].split(maxsplit=1)[1:] == [phase]):
+            line = asked.stderr.readline()
+            assert line, (phase, said[-20:])
+            said.append(line.strip())
+        time.sleep(after_s)
+        assert asked.poll() is None, (phase, said[-20:])
+    finally:
+        # What it started may have its pipes still: nobody waits for their end.
+        asked.kill()
+        asked.wait()
+
+
+@pytest.mark.parametrize(
+    ("phase", "after_s"), [("ship", 0.5), ("ship", 4), ("preview", 0.5), ("steps", 3), ("promote", 0), ("promote", 0.3)]
+)
+def test_a_till_that_is_killed_leaves_a_release_serving(
+    lab: Contract, twin: str, tmp_path: Path, phase: str, after_s: float
+) -> None:
+    # One that hosts have already is shipped in no time.
+    new = variant(tmp_path, "") if phase == "ship" else twin
+    with Visits(lab, PER_S, limit_s=400) as visits:
+        killed_in(phase, new, after_s)
+        # A try that nobody goes on with ends by itself.
+        until(
+            "the try stays", lambda: all(shown(host)["canary"] is None for host in edges(lab)), POLICY["lease_s"] + 15
+        )
+        left = set(probe.served_versions(lab, probe.public_trust(lab)).values())
+        assert left <= {BUILT, new} and (phase == "promote" or left == {BUILT})
+        unfinished = deploy_record.load(STACK, deploy_record.names(STACK)[-1])
+        assert (unfinished.new_version, unfinished.verdict) == (new, "unfinished")
+        assert deployed(new, "--bake-s", "0")[0] == 0
+    assert visits.failed == []
+    assert {one.version for one in visits.all} <= {BUILT, new}
+    assert serves(lab, new)

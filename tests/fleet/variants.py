@@ -36,12 +36,15 @@ http.Server.prototype.emit = function (name, request, response) {
 NOTHING = ""
 
 
-def variant(folder: Path, within: str, besides: str = NOTHING) -> str:
-    """Build a release with JavaScript that runs in each request (`within`), and once (`besides`); its version."""
+def variant(folder: Path, within: str, besides: str = NOTHING, descriptor: str = NOTHING) -> str:
+    """Build a release with JavaScript that runs in each request (`within`), and once (`besides`); its version.
+
+    `descriptor`: further lines of its app.yml.
+    """
     version = f"v1.3.{time.time_ns() % 10**9}-variant"
     source = folder / version
     source.mkdir(parents=True)
-    (source / "app.yml").write_text(DESCRIPTOR)
+    (source / "app.yml").write_text(DESCRIPTOR + descriptor)
     (source / "fault.cjs").write_text(FAULT % (within, besides))
     (source / "built.tar.gz").write_bytes((release_dir(STACK, BUILT) / "artefact.tar.gz").read_bytes())
     code, told, messages = till("release", "build", STACK, "--version", version, "--source", str(source))

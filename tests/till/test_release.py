@@ -130,7 +130,7 @@ def test_a_failing_build_shows_its_end_and_releases_nothing(app: Path, tmp_path:
     (app / "app.yml").write_text(APP.replace("date +%N > /dev/null", "echo the reason is here >&2; exit 7"))
     with pytest.raises(TillError) as raised:
         build("v1.0.0", app)
-    assert raised.value.exit_code == 1
+    assert raised.value.exit_code == 3
     assert "ended with exit code 7; nothing was released" in raised.value.message
     assert "the reason is here" in raised.value.message
     assert raised.value.next_command == f"less {tmp_path}/logs/build-lab-v1.0.0.log"

@@ -129,6 +129,8 @@ def test_only_those_whom_policy_names_sign() -> None:
     [
         (MANIFEST.model_copy(update={"sha256": "00" * 32}), "settings", "plan"),
         (MANIFEST.model_copy(update={"start": "node other.js"}), "settings", "plan"),
+        (MANIFEST.model_copy(update={"migrations": "contract"}), "settings", "plan"),
+        (MANIFEST.model_copy(update={"runs_beside": ["v1.0.0"]}), "settings", "plan"),
         (MANIFEST, "other settings", "plan"),
         (MANIFEST, "settings", "another plan"),
         # No text can be moved from one part to the other.
@@ -139,8 +141,8 @@ def test_artefact_settings_and_plan_are_signed(changed: tuple[Manifest, str, str
     assert signoff.digest(*changed) != DIGEST
 
 
-def test_when_it_was_built_is_not_signed() -> None:
-    later = MANIFEST.model_copy(update={"built_at": "2026-02-01T00:00:00+00:00", "size_bytes": 2})
+def test_when_it_was_built_and_whether_it_was_tested_is_not_signed() -> None:
+    later = MANIFEST.model_copy(update={"built_at": "2026-02-01T00:00:00+00:00", "size_bytes": 2, "tests_passed": True})
     assert signoff.digest(later, "settings", "plan") == DIGEST
 
 

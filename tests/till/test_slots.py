@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from till import deploy, slots
+from till import ship, slots
 from till.paths import PLAYBOOKS
 from till.slots import Slots
 
@@ -40,4 +40,4 @@ def test_the_health_gate_is_a_task_of_the_playbook() -> None:
         return [name for task in tasks for name in (task.get("name", ""), *names(task.get("block", [])))]
 
     plays = YAML(typ="safe").load((PLAYBOOKS / "deploy.yml").read_text())
-    assert deploy.HEALTH_GATE in [name for play in plays for name in names(play["tasks"])]
+    assert ship.HEALTH_GATE in [name for play in plays for name in names(play["tasks"])]

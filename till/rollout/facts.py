@@ -65,7 +65,7 @@ def read(workplace: Workplace, manifest: Manifest) -> dict[str, Any]:
     unserved = {f"edge {edge} serves no release" for edge in served} if not any(served.values()) else set()
     health = {"sells": manifest.smoke == "purchase", "health": _health(contract)}
     return {
-        "tests": getattr(manifest, "tests_passed", None),
+        "tests": manifest.tests_passed,
         "staging": _had(lambda: {"sha256": manifest.sha256, "entries": entries(_limits()["staging_stack"])}),
         "secrets": missing_secrets(contract),
         "journal": _had(lambda: journal_head.compare(told, journal_head.read(workplace)[0])),

@@ -1,0 +1,133 @@
+"""Switches on a lab that is up: both slots hold releases, and all traffic is led from one to the other and back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks.switch_outcome import Switch
+from benchmarks.visits import Visit, Visits
+from infra.contract import Contract, Role
+from till import deploy, deploy_record, flow, probe, release, rollback, slots
+from till.errors import TillError, UsageError
+from till.progress import Progress
+from till.rollout.vps import Edges
+from till.slots import Slots
+from till.thresholds import thresholds
+from till.workplace import Workplace, opened
+
+RESTART = "systemctl restart storefront@$(/usr/local/lib/till/slots show | {python})"
+ACTIVE = "/usr/bin/python3 -c \"import json, sys; print(json.load(sys.stdin)['active'])\""
+# What other ways to change what serves cost, beside a switch: a command for the host that names lead to.
+PEERS = {
+    "systemctl restart of the app": RESTART.format(python=ACTIVE),
+    "systemctl reload haproxy": "systemctl reload haproxy",
+}
+LEFT_OUT = {"nginx reload": "no lab host has nginx; a second server on the edge's ports would be no edge of Till's"}
+PEER_TIMEOUT_S = 90
+SETTLE_S = 5.0
+
+
+def pair(found: dict[str, Slots]) -> tuple[str | None, str | None]:
+    """The release that serves on all hosts, and another one that is warm on all of them. Pure."""
+    served = {one.serving for one in found.values()}
+    if len(served) != 1 or None in served:
+        return None, None
+    others = set[str | None].intersection(*({one.blue, one.green} - served - {None} for one in found.values()))
+    return served.pop(), next(iter(others), None)
+
+
+def prepared(contract: Contract, progress: Progress) -> tuple[str, str, str]:
+    """A release that serves, one that is warm, and the one of both that served before this was called.
+
+    Where none is warm the storefront is deployed a second time, as a release of its own.
+
+    Raises UsageError for what is no lab, TillError where hosts serve nothing or different releases.
+    """
+    stack = contract.stack
+    if contract.environment != "lab":
+        raise UsageError(f"stack {stack} is no lab: its customers would be switched to and fro", "till status lab")
+    with opened(contract) as workplace:
+        serving, warm = pair(slots.read(workplace))
+    if not serving:
+        raise TillError(f"hosts of {stack} serve no release, or not the same", f"till status {stack}")
+    # A release that was taken back may be warm still, and may be broken.
+    if not warm or not release.is_built(stack, warm) or warm in rollback.voided(deploy_record.every(stack)):
+        twin = f"v1.0.{int(time.time())}-switch"
+        flow.build_release(stack, twin, str(flow.STOREFRONT), progress)
+        flow.deploy_release(stack, deploy.Wish(twin, bake_s=0), progress)
+        return twin, serving, serving
+    return serving, warm, serving
+
+
+@dataclass
+class Bench:
+    """`check` raises when the stack's lock is lost; `deadline`: when no further switch begins (monotonic, s)."""
+
+    workplace: Workplace
+    edges: Edges
+    check: Callable[[], None]
+    per_s: float
+    deadline: float
+
+    def visited(self, for_s: float) -> list[Visit]:
+        """Visits while nothing is changed."""
+        with Visits(self.workplace.contract, self.per_s, limit_s=for_s + 1) as visits:
+            time.sleep(for_s)
+        return visits.all
+
+    def switched(self, serving: str, warm: str, rounds: int, pause_s: float) -> tuple[list[Visit], list[Switch]]:
+        """Switches to and fro under visits; ends early at the deadline."""
+        switches = list[Switch]()
+        limit_s = max(1.0, self.deadline - time.monotonic()) + PEER_TIMEOUT_S
+        with Visits(self.workplace.contract, self.per_s, limit_s=limit_s) as visits:
+            time.sleep(pause_s)
+            while len(switches) < rounds and time.monotonic() < self.deadline:
+                self.check()
+                switches.append(self.switch(serving, warm, back=len(switches) % 2 == 1))
+                serving, warm = warm, serving
+                time.sleep(pause_s)
+        return visits.all, switches
+
+    def switch(self, left: str, to: str, back: bool) -> Switch:
+        """As a deploy does it, or as a rollback; both are asked first whether the release can serve."""
+        intents = self.edges.intend(version=to)
+        decided_at, began = time.time(), time.monotonic()
+        if not back:
+            self.edges.weigh(intents, 100, thresholds()["rollout"]["lease_s"])
+        self.edges.promote(intents, drop=back)
+        return Switch("rollback" if back else "deploy", left, to, decided_at, round(time.monotonic() - began, 3))
+
+    def peer(self, command: str, rounds: int) -> list[Visit]:
+        """Visits while a command runs, so many times, on the host that names lead to."""
+        contract, found = self.workplace.contract, list[Visit]()
+        for _ in range(rounds):
+            if time.monotonic() > self.deadline:
+                break
+            self.check()
+            address = probe.resolve(contract, contract.names.shop)[0]
+            host = next(one.name for one in contract.hosts if one.address == address and Role.EDGE in one.roles)
+            with Visits(contract, self.per_s, limit_s=PEER_TIMEOUT_S + 2 * SETTLE_S) as visits:
+                time.sleep(1)
+                done = self.workplace.ssh(host, command, timeout_s=PEER_TIMEOUT_S)
+                if done.returncode:
+                    raise TillError(f"{host}: {command}: {done.stderr.strip()[-300:]}")
+                self.answered_again(visits)
+            found += visits.all
+        return found
+
+    def answered_again(self, visits: Visits) -> None:
+        """Wait until visits are answered well for a while; raises TillError at the deadline."""
+        deadline = time.monotonic() + PEER_TIMEOUT_S
+        while time.monotonic() < deadline:
+            time.sleep(SETTLE_S)
+            late = [one for one in visits.all if one.at > time.time() - SETTLE_S / 2]
+            if late and all(one.status == 200 for one in late):
+                return
+        raise TillError("the shop does not answer any more", f"till status {self.workplace.contract.stack}")
+
+    def home(self, version: str) -> None:
+        """The release that served before serves again."""
+        self.edges.end()
+        self.edges.promote(self.edges.intend(version=version), drop=True)

@@ -1,0 +1,128 @@
+"""A release asked past the edge: what is bad, what is slow, and how slow the slow ones are."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.programs import load
+from tests.roles.conftest import POLICY
+
+SLOW_S = 0.1
+TIMEOUT_S = 0.3
+STATUSES = {"/bad": 500, "/missing": 404}
+WAITS_S = {"/slow": 0.2, "/hangs": 1.0}
+
+
+class Release(BaseHTTPRequestHandler):
+    """Answers as its path says."""
+
+    def do_GET(self) -> None:
+        time.sleep(WAITS_S.get(self.path, 0))
+        self.send_response(STATUSES.get(self.path, 200))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Nobody reads it."""
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Release) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+@pytest.fixture
+def program(host: Path) -> ModuleType:
+    return load("storefront", "slot_probe")
+
+
+def asked(program: ModuleType, port: int, *paths: str, requests: int = 12) -> dict[str, Any]:
+    return dict(program.ask(port, list(paths), requests, 4, TIMEOUT_S, SLOW_S))
+
+
+def test_a_good_release_has_no_fault_and_every_request_is_counted(program: ModuleType, port: int) -> None:
+    found = asked(program, port, "/", "/missing", requests=50)
+    assert (found["requests"], found["bad"], found["faults"]) == (50, 0, [])
+
+
+def test_a_status_of_500_and_above_is_bad_and_named_with_its_path(program: ModuleType, port: int) -> None:
+    found = asked(program, port, "/", "/bad", "/missing")
+    assert (found["requests"], found["bad"]) == (12, 4)
+    assert found["faults"] == ["4 x /bad: 500"]
+
+
+def test_slow_ones_are_counted_and_are_not_bad(program: ModuleType, port: int) -> None:
+    found = asked(program, port, "/slow", "/")
+    assert (found["slow"], found["bad"]) == (6, 0)
+    assert found["p95_ms"] >= 200
+
+
+def test_no_answer_in_time_is_bad_and_does_not_hold_it_up(program: ModuleType, port: int) -> None:
+    began = time.monotonic()
+    found = asked(program, port, "/hangs", requests=4)
+    assert (found["bad"], found["slow"], found["faults"]) == (4, 4, ["4 x /hangs: TimeoutError"])
+    assert time.monotonic() - began < 1
+
+
+def test_where_nothing_listens_every_request_is_bad(program: ModuleType) -> None:
+    found = asked(program, 1, "/", requests=3)
+    assert (found["bad"], found["faults"]) == (3, ["3 x /: ConnectionRefusedError"])
+
+
+def test_p95_is_what_95_of_100_stay_within(program: ModuleType) -> None:
+    seen = program.Asked(SLOW_S)
+    assert seen.told()["p95_ms"] is None
+    for number in range(100, 0, -1):
+        seen.add(number / 1000, "")
+    assert seen.told()["p95_ms"] == 95.0
+
+
+def test_only_the_most_frequent_faults_are_told(program: ModuleType) -> None:
+    seen = program.Asked(SLOW_S)
+    for number in range(1, 9):
+        for _ in range(number):
+            seen.add(0.01, f"/{number}: 500")
+    assert seen.told()["faults"] == [f"{number} x /{number}: 500" for number in (8, 7, 6, 5, 4)]
+    assert seen.told()["bad"] == 36
+
+
+def test_the_slots_port_is_asked(
+    program: ModuleType, host: Path, port: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (host / "storefront.json").write_text(json.dumps({**POLICY, "ports": {"blue": 1, "green": port}}))
+    monkeypatch.setattr("sys.argv", ["slot-probe", "ask", "5", "2", "1", "0.5", "green", "/"])
+    assert program.main() == 0
+    assert json.loads(capsys.readouterr().out)["bad"] == 0
+    (host / "storefront.json").unlink()
+    assert program.main() == 1
+    assert capsys.readouterr().err.startswith("slot-probe: ")
+
+
+def test_usage_is_null_where_a_host_does_not_know(program: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = "MemoryCurrent=1048576\nMemoryMax=infinity\nCPUUsageNSec=1500000000\nNRestarts=2\n"
+    command = list[str]()
+
+    def run(words: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        command[:] = words
+        return subprocess.CompletedProcess(words, 0, told, "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    found = {"memory_bytes": 1048576, "memory_max_bytes": None, "cpu_s": 1.5, "restarts": 2}
+    assert program.usage("green") == found
+    assert "storefront@green.service" in command
+    told = "MemoryCurrent=[not set]\n"
+    assert program.usage("blue") == dict.fromkeys(found)

@@ -1,0 +1,154 @@
+"""A release tried before anybody meets it: asked past the edge, watched for what it takes, bought from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.till.rollouts import INTENTS, NEW, Clock, walk
+from till import host_program, smoke
+from till.errors import GateSaidNo, HostUnreachable
+from till.rollout import preview, usage
+from till.thresholds import thresholds
+
+POLICY = thresholds()["rollout"]
+REQUESTS = POLICY["preview"]["requests"]
+WELL = {"requests": REQUESTS, "bad": 0, "slow": 0, "p95_ms": 20.0, "faults": []}
+CALM = {"memory_bytes": 300, "memory_max_bytes": 1000, "cpu_s": 1.0, "restarts": 0}
+
+
+class Hosts:
+    """Answers of slot-probe by host and slot, or by host for usage; what was asked."""
+
+    def __init__(self) -> None:
+        self.slots = {(host, slot): dict(WELL) for host in INTENTS for slot in ("blue", "green")}
+        self.usage = {host: dict(CALM) for host in INTENTS}
+        self.asked = list[tuple[str, ...]]()
+
+    def ask(self, _workplace: Any, host: str, program: str, verb: str, *words: str, **_: Any) -> dict[str, Any]:
+        assert program == "slot-probe"
+        self.asked.append((host, verb, *words))
+        return self.usage[host] if verb == "usage" else self.slots[host, words[4]]
+
+
+@pytest.fixture
+def hosts(monkeypatch: pytest.MonkeyPatch) -> Hosts:
+    found = Hosts()
+    monkeypatch.setattr(host_program, "ask", found.ask)
+    return found
+
+
+@pytest.fixture
+def bought(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Purchases, by what they were made with; they are answered by the new release."""
+    made = list[dict[str, Any]]()
+
+    def run(_contract: Any, _progress: Any, **how: Any) -> dict[str, Any]:
+        made.append(how)
+        return {"version": NEW, "order_id": "A1"}
+
+    monkeypatch.setattr(smoke, "run", run)
+    return made
+
+
+def gates(one: Any) -> dict[str, str]:
+    return {gate.gate: gate.verdict for gate in one.record.gates}
+
+
+def test_a_good_release_passes_every_gate_and_sells_once(hosts: Hosts, bought: list[dict[str, Any]]) -> None:
+    one = walk(Clock(), smoke="purchase", probe_paths=["/ar", "/up"])
+    assert preview.run(one)["order_id"] == "A1"
+    assert gates(one) == {"errors": "pass", "slow": "pass", "usage": "pass", "smoke": "pass"}
+    assert [how["cookie"] for how in bought] == ["till_release=token"]
+    asked = [words for words in hosts.asked if words[1] == "ask"]
+    assert sorted((words[0], words[6]) for words in asked) == sorted(hosts.slots)
+    # Version, health and its own paths, each once.
+    assert {words[7:] for words in asked} == {("/version", "/up", "/ar")}
+
+
+def test_an_app_that_sells_nothing_is_not_bought_from(hosts: Hosts, bought: list[dict[str, Any]]) -> None:
+    assert preview.run(walk(Clock())) == {} and bought == []
+
+
+def test_where_nothing_serves_the_new_release_is_asked_alone(hosts: Hosts) -> None:
+    alone = {host: replace(one, old_slot=None) for host, one in INTENTS.items()}
+    preview.run(walk(Clock(), intents=alone))
+    assert {words[6] for words in hosts.asked if words[1] == "ask"} == {"green"}
+
+
+@pytest.mark.parametrize(("measure", "bad"), [("errors", "bad"), ("slow", "slow")])
+def test_a_release_that_is_bad_on_one_host_is_told_with_what_was_wrong(hosts: Hosts, measure: str, bad: str) -> None:
+    hosts.slots["bravo", "green"] |= {bad: REQUESTS // 2, "faults": ["160 x /up: 503"]}
+    one = walk(Clock())
+    with pytest.raises(GateSaidNo, match=rf"{NEW} past the edge: 160 of 640 requests .*\(160 x /up: 503\)"):
+        preview.run(one)
+    assert gates(one)[measure] == "fail" and "usage" not in gates(one)
+
+
+@pytest.mark.parametrize(("bad", "refused"), [(3, False), (4, True)])
+def test_above_the_bound_it_is_no_though_little_was_asked(hosts: Hosts, bad: int, refused: bool) -> None:
+    """4 of 640 are above 0.5 %, 3 are below; for the judge alone both are too few to fail."""
+    for slot in ("blue", "green"):
+        hosts.slots["alpha", slot]["bad"] = bad
+    if not refused:
+        preview.run(walk(Clock()))
+        return
+    with pytest.raises(GateSaidNo, match="4 of 640"):
+        preview.run(walk(Clock()))
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        ({"memory_bytes": 800}, "it takes 80% of its memory on bravo, 70% are allowed"),
+        ({"restarts": 1}, "it ended by itself 1 times on bravo"),
+    ],
+)
+def test_memory_and_restarts_say_no_and_name_the_host(hosts: Hosts, told: dict[str, int], why: str) -> None:
+    hosts.usage["bravo"] |= told
+    one = walk(Clock())
+    with pytest.raises(GateSaidNo, match=f"{NEW}: {why}"):
+        usage.gate(one, "50 %")
+    assert [(gate.phase, gate.verdict) for gate in one.record.gates] == [("50 %", "fail")]
+
+
+def test_the_new_releases_slot_is_the_one_that_is_looked_at(hosts: Hosts) -> None:
+    one = walk(Clock(), intents={**INTENTS, "bravo": replace(INTENTS["bravo"], old_slot="green", new_slot="blue")})
+    usage.gate(one, "preview")
+    assert sorted(hosts.asked) == [("alpha", "usage", "green"), ("bravo", "usage", "blue")]
+
+
+def test_memory_that_a_host_does_not_know_is_told_and_is_no_fault(hosts: Hosts) -> None:
+    for host in INTENTS:
+        hosts.usage[host] = dict.fromkeys(CALM)
+    one = walk(Clock())
+    usage.gate(one, "preview")
+    assert "its memory is not known here" in one.record.gates[0].sentence
+
+
+def test_a_host_that_is_not_reached_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: Any, **__: Any) -> Any:
+        raise HostUnreachable("host bravo can't be reached")
+
+    monkeypatch.setattr(host_program, "ask", away)
+    with pytest.raises(HostUnreachable, match="bravo"):
+        preview.run(walk(Clock()))
+
+
+def test_where_hosts_have_other_cookies_nothing_is_bought_beforehand(
+    hosts: Hosts, bought: list[dict[str, Any]]
+) -> None:
+    differ = {**INTENTS, "bravo": replace(INTENTS["bravo"], cookie="till_release=other")}
+    one = walk(Clock(), intents=differ, smoke="purchase")
+    assert preview.run(one) == {} and bought == []
+    assert gates(one)["smoke"] == "skipped"
+
+
+def test_a_purchase_on_another_release_proves_nothing(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(smoke, "run", lambda *_, **__: {"version": "v1.0.0"})
+    one = walk(Clock(), smoke="purchase")
+    with pytest.raises(GateSaidNo, match=r"on v1\.1\.0, but v1\.0\.0 answered"):
+        preview.run(one)
+    assert "smoke" not in gates(one)
