@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from till import deploy_papers, deploy_record, lease, play, release, serving, slots
+from till import deploy_papers, deploy_record, lease, play, release, serving, slots, watch
 from till.deploy_record import Record
 from till.errors import GateSaidNo, Interrupted, TillError
 from till.outcome import PlayResult
@@ -72,6 +72,9 @@ class Deploy:
         steps = self.wish.steps()
         self.record.plan = [deploy_record.PlanStep(percent=one.percent, hold_s=one.hold_s) for one in steps]
         edges = Edges(self.workplace, self.held.token)
+        if self.record.old_version != self.manifest.version:
+            # What it would go back to is about to leave its slot.
+            watch.over(self.workplace, f"deploy {self.manifest.version}", self.record.by, self.progress)
         with self._phase("ship"):
             edges.end()
             self._shipped(ship(self.workplace, self.manifest, self.progress))
@@ -83,6 +86,7 @@ class Deploy:
         except (TillError, KeyboardInterrupt) as reason:
             told = reason if isinstance(reason, TillError) else Interrupted("interrupted before the last gate")
             self._take_back(edges, intents, told)
+        watch.begin(self.workplace, self.record, intents, self.progress)
 
     def _lead(self, walk: Walk, steps: tuple[plan.Step, ...]) -> None:
         """From the first look at the new release to all of the traffic, and proof of it."""
