@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from till import deploy_cli, drill_cli, incident_cli, recovery_cli, rollout_cli
+from till import deploy_cli, drill_cli, incident_cli, recovery_cli, rollout_cli, watch_cli
 from till.progress import Progress
 from till.verb import Check, Diff, Json, Stack, answer, line
 
@@ -19,6 +19,7 @@ recovery_cli.add_to(app)
 drill_cli.add_to(app)
 deploy_cli.add_to(app)
 rollout_cli.add_to(app)
+watch_cli.add_to(app)
 app.add_typer(incident_cli.incident_app, name="incident")
 
 
@@ -118,7 +119,7 @@ def status(stack: Stack, as_json: Json = False) -> None:
     """Hosts, URLs, versions, who leads, certificates, what each nameserver answers."""
     from till import flow, report
 
-    answer(stack, as_json, lambda _progress: flow.state(stack), lambda result: report.stack(Console(), result))
+    answer(stack, as_json, lambda progress: flow.state(stack, progress), lambda result: report.stack(Console(), result))
 
 
 @app.command()

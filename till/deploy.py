@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from till import deploy_papers, deploy_record, lease, release, serving, ship, slots
+from till import deploy_papers, deploy_record, lease, release, serving, ship, slots, watch
 from till.deploy_record import Record
 from till.errors import GateSaidNo, Interrupted, TillError
 from till.progress import Progress
@@ -67,6 +67,9 @@ class Deploy:
         steps = self.wish.steps()
         self.record.plan = [deploy_record.PlanStep(percent=one.percent, hold_s=one.hold_s) for one in steps]
         edges = Edges(self.workplace, self.held.token)
+        if self.record.old_version != self.manifest.version:
+            # What it would go back to is about to leave its slot.
+            watch.over(self.workplace, f"deploy {self.manifest.version}", self.record.by, self.progress)
         with self._phase("ship"):
             edges.end()
             self._refuse_contracting()
@@ -81,6 +84,7 @@ class Deploy:
         except (TillError, KeyboardInterrupt) as reason:
             told = reason if isinstance(reason, TillError) else Interrupted("interrupted before the last gate")
             self._take_back(edges, intents, told)
+        watch.begin(self.workplace, self.record, intents, self.progress)
 
     def _lead(self, walk: Walk, steps: tuple[plan.Step, ...]) -> None:
         """From the first look at the new release to all of the traffic, and proof of it."""

@@ -8,9 +8,11 @@ from till.deploy_record import Record, Verdict
 from till.errors import TillError
 
 
-def closed(contract: Contract, record: Record, verdict: Verdict, reason: str = "") -> dict[str, str]:
-    """End the record and write the papers; their paths by what they are."""
-    deploy_record.finish(record, verdict, reason)
+def closed(
+    contract: Contract, record: Record, verdict: Verdict, reason: str = "", duration_s: float | None = None
+) -> dict[str, str]:
+    """End the record (after so long; None: now) and write the papers; their paths by what they are."""
+    deploy_record.finish(record, verdict, reason, duration_s)
     told = {"record": record.name, "report": str(deploy_report.write(record, _difference(contract, record)))}
     met = any(one.percent for one in record.steps)
     if (record.kind == "rollback" or verdict != "pass") and met:

@@ -122,10 +122,10 @@ def save(record: Record) -> Path:
     return kept
 
 
-def finish(record: Record, verdict: Verdict, reason: str = "") -> Path:
-    """Write how it ended, and after how long."""
+def finish(record: Record, verdict: Verdict, reason: str = "", duration_s: float | None = None) -> Path:
+    """Write how it ended, and after how long; None: now."""
     record.verdict, record.reason = verdict, reason
-    record.duration_s = record.elapsed_s()
+    record.duration_s = record.elapsed_s() if duration_s is None else duration_s
     return save(record)
 
 

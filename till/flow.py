@@ -26,6 +26,7 @@ from till import (
     stack,
     status,
     verify,
+    watch,
 )
 from till.change import change
 from till.errors import Refused
@@ -98,6 +99,7 @@ def deploy_release(
             checked = ship.run(workplace, manifest, progress, check=True, diff=diff)
             checked.raise_for_failure(contract, f"till deploy {name} {wish.version}")
             return checked.facts()
+        watch.collect(workplace, progress)
         with (
             change(name, "deploy", progress, redact.of(contract), workplace) as facts,
             lease.held(workplace, f"deploy {wish.version}") as held,
@@ -114,13 +116,14 @@ def deploy_release(
 def roll_back(name: str, version: str, override: str, progress: Progress) -> dict[str, Any]:
     """Lead traffic back to the release that is still warm; returns what deploy_record.facts tells."""
     contract = stack.contract(name)
-    with (
-        opened(contract) as workplace,
-        change(name, "rollback", progress, redact.of(contract), workplace) as facts,
-        lease.held(workplace, f"rollback {version}".strip()) as held,
-    ):
-        told = rollback.run(workplace, version, journal.account(), override, progress, held)
-        facts |= {one: told[one] for one in ("old_version", "new_version", "rollback_s", "record")}
+    with opened(contract) as workplace:
+        watch.collect(workplace, progress)
+        with (
+            change(name, "rollback", progress, redact.of(contract), workplace) as facts,
+            lease.held(workplace, f"rollback {version}".strip()) as held,
+        ):
+            told = rollback.run(workplace, version, journal.account(), override, progress, held)
+            facts |= {one: told[one] for one in ("old_version", "new_version", "rollback_s", "record")}
     return told
 
 
@@ -135,10 +138,13 @@ def verified(name: str, progress: Progress) -> dict[str, Any]:
     return verify.run(name, progress)
 
 
-def state(name: str) -> dict[str, Any]:
-    """How the stack is."""
+def state(name: str, progress: Progress | None = None) -> dict[str, Any]:
+    """How the stack is; what its watch did meanwhile is in the journal then."""
     with opened(stack.contract(name)) as workplace:
-        return status.of(workplace)
+        found = status.of(workplace)
+        unreached = {one["name"] for one in found["hosts"] if not one["reachable"]}
+        watch.collect(workplace, progress or Progress(quiet=True), unreached)
+        return found
 
 
 def up(name: str, progress: Progress, version: str = FIRST_RELEASE) -> tuple[Contract, dict[str, Any]]:

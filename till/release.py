@@ -17,7 +17,7 @@ from till import build as builds
 from till import release_signature, sbom, toolchain
 from till import source as sources
 from till.app import App, Service, describe
-from till.errors import GateSaidNo, UsageError
+from till.errors import GateSaidNo, TillError, UsageError
 from till.paths import release_dir
 from till.progress import Progress
 from till.source import Source

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from infra.contract import Contract
-from till import deploy_papers, deploy_record, lease, release, serving, slots
+from till import deploy_papers, deploy_record, lease, release, serving, slots, watch
 from till.deploy_record import Record
 from till.errors import GateSaidNo, TillError, UsageError
 from till.progress import Progress
@@ -101,6 +101,7 @@ def run(
 def _lead(
     workplace: Workplace, record: Record, manifest: release.Manifest, progress: Progress, held: lease.Lease
 ) -> None:
+    watch.over(workplace, f"rollback {manifest.version}", record.by, progress)
     edges = Edges(workplace, held.token)
     edges.end()
     intents = edges.intend(version=manifest.version)

@@ -60,7 +60,7 @@ def history(
     """The changes of a stack, as its journal has them."""
     from till import rollout_flow
 
-    answer(stack, as_json, lambda _progress: rollout_flow.told(stack, limit, verify), _show_history)
+    answer(stack, as_json, lambda progress: rollout_flow.told(stack, limit, verify, progress), _show_history)
 
 
 def _show_checklist(found: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from till import history, journal, journal_head, release, signoff, stack
+from till import history, journal, journal_head, release, signoff, stack, watch
 from till.errors import TillError
 from till.gates import Verdict
 from till.paths import journal_file
@@ -86,9 +86,19 @@ def listed(name: str, version: str, strategy: str) -> dict[str, Any]:
     }
 
 
-def told(name: str, limit: int, verify: bool) -> dict[str, Any]:
+def _fetch(name: str, progress: Progress) -> None:
+    """What the watch of releases did since; a stack that can't be asked still has its journal."""
+    try:
+        with opened(stack.contract(name)) as workplace:
+            watch.collect(workplace, progress)
+    except TillError as reason:
+        progress.say(f"warning: what the watch of releases did is not known: {reason.message.splitlines()[0]}")
+
+
+def told(name: str, limit: int, verify: bool, progress: Progress | None = None) -> dict[str, Any]:
     """The changes of a stack; with `verify` TillError names the first entry that is not as it was written."""
     path = journal_file(stack.known(name))
+    _fetch(name, progress or Progress(quiet=True))
     if not verify:
         return {"changes": history.rows(journal.read(path), limit)}
     entries = facts.entries(name)

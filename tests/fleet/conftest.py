@@ -35,6 +35,13 @@ def inside(host: str, command: str) -> str:
 
 
 @pytest.fixture(scope="module")
+def unwatched(lab: Contract) -> Iterator[None]:
+    """After a file's last deploy nobody watches it: later tests break the fleet, and a watch might answer to that."""
+    yield
+    assert till("watch", STACK, "--end")[0] == 0
+
+
+@pytest.fixture(scope="module")
 def led_home(lab: Contract) -> Iterator[None]:
     """After a file's last test the first site leads again."""
     from tests.fleet.database import home

@@ -22,7 +22,7 @@ from till.progress import Progress
 from till.thresholds import thresholds
 from till.workplace import Workplace, opened
 
-pytestmark = [pytest.mark.fleet, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.fleet, pytest.mark.usefixtures("unwatched"), pytest.mark.timeout(600)]
 POLICY = thresholds()["lease"]
 # etcd ends leases in steps of half a second, and a taking needs a connection.
 MARGIN_S = 8

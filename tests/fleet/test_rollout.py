@@ -23,7 +23,7 @@ from till import deploy_record, probe
 from till.paths import CHECKOUT, VENV_BIN, release_dir
 from till.thresholds import thresholds
 
-pytestmark = [pytest.mark.fleet, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.fleet, pytest.mark.usefixtures("unwatched"), pytest.mark.timeout(600)]
 POLICY = thresholds()["rollout"]
 PER_S = 20
 SLOTS = "/usr/local/lib/till/slots"

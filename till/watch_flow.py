@@ -1,0 +1,50 @@
+"""Contents page of the verb watch: look on, or end the watch."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from till import journal, redact, stack, watch
+from till.change import change
+from till.progress import Progress
+from till.workplace import opened
+
+if TYPE_CHECKING:
+    from till.watch_cli import shown_by
+
+LOOK_S = 1.0
+
+
+def state(name: str, progress: Progress, screen: shown_by | None) -> dict[str, Any]:
+    """The watch as it is; with a screen it is shown there until it ends or somebody has seen enough (Ctrl-C)."""
+    with opened(stack.contract(name)) as workplace:
+        watch.collect(workplace, progress)
+        found = watch.shown(workplace)
+        if screen is not None:
+            try:
+                with screen:
+                    while _goes_on(found):
+                        screen.show(found)
+                        time.sleep(LOOK_S)
+                        found = watch.shown(workplace)
+            except KeyboardInterrupt:
+                return found
+        if not _goes_on(found):
+            # It may have acted while it was looked on.
+            watch.collect(workplace, progress)
+        return found
+
+
+def ended(name: str, progress: Progress) -> dict[str, Any]:
+    """End the watch by hand; the release that serves stays."""
+    contract = stack.contract(name)
+    with opened(contract) as workplace, change(name, "watch end", progress, redact.of(contract), workplace) as facts:
+        was = watch.end(workplace, "ended by hand", journal.account())
+        found = watch.shown(workplace)
+        facts |= {"ended": was, "version": found["watch"]["version"] if found["watch"] else ""}
+        return {**found, "was_ended": was}
+
+
+def _goes_on(found: dict[str, Any]) -> bool:
+    return found["watch"] is not None and not found["watch"]["ended"]
