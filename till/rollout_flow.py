@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,8 @@ from till.release import Manifest
 from till.rollout import checklist, facts, plan
 from till.thresholds import thresholds
 from till.workplace import Workplace, opened
+
+SETTLE_STEP_S = 3.0
 
 
 def record(name: str, manifest: Manifest, plan_text: str) -> signoff.Record:
@@ -32,13 +35,25 @@ def refuse_unready(
     workplace: Workplace, manifest: Manifest, plan_text: str, override: str, progress: Progress
 ) -> dict[str, Any]:
     """Raises Refused where the checklist forbids a deploy. Returns what its journal entry says of an override."""
-    stack_name, verdicts = workplace.contract.stack, judged(workplace, manifest, plan_text)
+    stack_name, verdicts = workplace.contract.stack, _settled(workplace, manifest, plan_text, progress)
     if refused := checklist.refusal(stack_name, manifest.version, verdicts, override):
         raise refused
     lifted = checklist.overridden(verdicts, override)
     for item in lifted.get("overridden", []):
         progress.say(f"warning: {item} is missing, lifted by --override: {override}")
     return lifted
+
+
+def _settled(workplace: Workplace, manifest: Manifest, plan_text: str, progress: Progress) -> list[Verdict]:
+    """The verdicts, once what gets well by itself had the time to: a copy joins again after its host was away."""
+    deadline = time.monotonic() + thresholds()["checklist"]["settle_s"]
+    while True:
+        verdicts = judged(workplace, manifest, plan_text)
+        missing = {one.gate: one.sentence for one in verdicts if not one.passed}
+        if not missing or not set(missing) <= checklist.settling() or time.monotonic() > deadline:
+            return verdicts
+        progress.say(f"waiting: {'; '.join(missing.values())}")
+        time.sleep(SETTLE_STEP_S)
 
 
 def planned(strategy: str) -> str:

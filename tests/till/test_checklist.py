@@ -14,6 +14,7 @@ from tests.till.conftest import contract_of, host
 from tests.till.test_signoff import MANIFEST, NOW, built, record, signed
 from till import journal_head, paths, probe, rollout_cli, rollout_flow, signoff, status
 from till.errors import Refused, TillError
+from till.gates import Verdict
 from till.progress import Progress
 from till.rollout import checklist, facts
 from till.rollout.checks import CHECKS, Unread
@@ -223,9 +224,6 @@ def test_signatures_stay_where_policy_says_so(monkeypatch: pytest.MonkeyPatch) -
 def test_a_deploy_asks_once_and_says_what_was_lifted(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    class Place:
-        contract = contract_of(host("alpha"))
-
     def refuse(override: str) -> dict[str, Any]:
         return rollout_flow.refuse_unready(Place(), MANIFEST, "plan", override, Progress())  # type: ignore[arg-type]
 
@@ -294,3 +292,21 @@ def test_the_table_has_every_item(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     shown = capsys.readouterr().out
     assert all(item["says"] in shown for item in checklist.items())
     assert "not wanted in lab" in shown and "next: till deploy lab v1.2.0" in shown
+
+
+class Place:
+    contract = contract_of(host("alpha"))
+
+
+def test_a_deploy_waits_for_what_gets_well_by_itself_and_for_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = [[Verdict(item, passed, item)] for item, passed in (("database-connections", False),) * 2 + (("x", True),)]
+    waited: list[float] = []
+    monkeypatch.setattr(rollout_flow.time, "sleep", waited.append)
+    left = iter(said)
+    monkeypatch.setattr(rollout_flow, "judged", lambda *_: next(left))
+    assert rollout_flow.refuse_unready(Place(), MANIFEST, "plan", "", Progress()) == {}  # type: ignore[arg-type]
+    assert len(waited) == 2
+    monkeypatch.setattr(rollout_flow, "judged", lambda *_: [Verdict("secrets", False, "one is missing")])
+    with pytest.raises(Refused):
+        rollout_flow.refuse_unready(Place(), MANIFEST, "plan", "", Progress())  # type: ignore[arg-type]
+    assert len(waited) == 2

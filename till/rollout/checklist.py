@@ -29,6 +29,11 @@ def items() -> list[dict[str, Any]]:
     return [{"section": one["section"], **item} for one in policy()["sections"] for item in one["items"]]
 
 
+def settling() -> set[str]:
+    """Items that get well by themselves within a minute, so that a deploy waits for them."""
+    return {one["item"] for one in items() if policy()["checks"].get(one.get("checked_by"), {}).get("settles")}
+
+
 def refuse_unsigned(stack: str, version: str, role: str, item: str) -> None:
     """Raises UsageError for an item that there is none of, or that this role does not sign; "" is all of the role's."""
     signed = {one["item"]: one["signed_by"] for one in items() if "signed_by" in one}
