@@ -306,7 +306,7 @@ def test_a_deploy_waits_for_what_gets_well_by_itself_and_for_nothing_else(monkey
     monkeypatch.setattr(rollout_flow, "judged", lambda *_: next(left))
     assert rollout_flow.refuse_unready(Place(), MANIFEST, "plan", "", Progress()) == {}  # type: ignore[arg-type]
     assert len(waited) == 2
-    monkeypatch.setattr(rollout_flow, "judged", lambda *_: [Verdict("secrets", False, "one is missing")])
+    monkeypatch.setattr(rollout_flow, "judged", lambda *_: [Verdict("credentials-stored", False, "one is missing")])
     with pytest.raises(Refused):
         rollout_flow.refuse_unready(Place(), MANIFEST, "plan", "", Progress())  # type: ignore[arg-type]
     assert len(waited) == 2
