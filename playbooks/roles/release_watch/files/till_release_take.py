@@ -13,8 +13,7 @@ import till_release_store as store
 import till_release_words as words
 import till_spool
 from till_release_eyes import Eyes
-from till_release_lease import Busy
-from till_release_road import Fault
+from till_release_road import Fault, Waits
 
 BY = "till-release-watch"
 Watch = dict[str, Any]
@@ -37,7 +36,8 @@ def take_back(watch: Watch, eyes: Eyes, reasons: tuple[str, ...], settings: dict
     """One try; the watch as it is then. Raises Other when it was ended meanwhile."""
     stack, thresholds = settings["stack"], settings["thresholds"]
     policy, at = thresholds["watch"], time.time()
-    if watch["tries"] >= policy["tries_max"] or at - watch["tried_at"] < policy["retry_s"]:
+    pause_s = policy["wait_s" if watch["waits"] else "retry_s"]
+    if watch["tries"] >= policy["tries_max"] or at - watch["tried_at"] < pause_s:
         return watch
     try:
         with lease.held(f"rollback {watch['old_version']}", settings["host"], thresholds["lease"]) as held:
@@ -50,10 +50,10 @@ def take_back(watch: Watch, eyes: Eyes, reasons: tuple[str, ...], settings: dict
             took_s = way.back(watch, held)
             _drained(watch)
             warning = way.proven(watch, eyes.served, thresholds["version"]["deadline_s"])
-    except Busy as holder:
+    except Waits as what:
         if not watch["waits"]:
-            tell(words.waits(watch, stack, reasons, str(holder)), settings)
-        return store.change(watch, waits=str(holder))
+            tell(words.waits(watch, stack, reasons, str(what)), settings)
+        return store.change(watch, waits=str(what), tried_at=at)
     except way.Superseded as reason:
         return _ended(watch, f"another release serves: {reason}")
     except Fault as reason:
