@@ -166,6 +166,17 @@ def test_an_edge_that_can_not_be_asked_keeps_all_as_it_is_until_it_can(fleet: Fl
     assert all_serve(fleet, OLD)
 
 
+def test_a_release_that_has_contracted_the_database_is_never_taken_back(fleet: Fleet) -> None:
+    fleet.begin(contracted=True)
+    fleet.traffic(payments=40, unpaid=40)
+    with fleet.runs():
+        fleet.until(lambda: fleet.watch["waits"])
+        time.sleep(WAITS_S)
+    assert "has contracted the database" in fleet.watch["waits"]
+    assert fleet.events() == [("failure", f"{NEW} waits to be taken back")]
+    assert fleet.asked("switch") == [] and fleet.asked("lease") == [] and all_serve(fleet, NEW)
+
+
 def test_a_change_under_way_wins_and_ends_the_watch(fleet: Fleet) -> None:
     fleet.begin()
     holder = {"verb": "deploy v3.0.0", "by": "ann", "host": "laptop", "since": "2026-11-25T10:00:00+00:00"}

@@ -159,7 +159,7 @@ class Fleet:
         given = {
             "version": NEW, "old_version": OLD, "hosts": slots, "record": f"deploy-20261125T100000-{NEW}", "by": "ann",
             "deploy_at": time.time() - 60, "watch_s": watch_s, "version_path": "/api/version",
-            "unasked": ["/api/health", "/api/version"],
+            "unasked": ["/api/health", "/api/version"], "contracted": False,
         }  # fmt: skip
         self.ask("begin", given={**given, **changed})
 

@@ -40,6 +40,8 @@ def take_back(watch: Watch, eyes: Eyes, reasons: tuple[str, ...], settings: dict
     if watch["tries"] >= policy["tries_max"] or at - watch["tried_at"] < pause_s:
         return watch
     try:
+        if watch["contracted"]:
+            raise Waits(f"{watch['version']} has contracted the database, {watch['old_version']} can't run on it")
         with lease.held(f"rollback {watch['old_version']}", settings["host"], thresholds["lease"]) as held:
             way.look(watch, watch["moving"])
             # From here on it is finished, also after a reboot of this host.
@@ -51,7 +53,8 @@ def take_back(watch: Watch, eyes: Eyes, reasons: tuple[str, ...], settings: dict
             _drained(watch)
             warning = way.proven(watch, eyes.served, thresholds["version"]["deadline_s"])
     except Waits as what:
-        if not watch["waits"]:
+        # One that was begun has been told of; after a crash its own lock has to end first.
+        if not watch["waits"] and not watch["moving"]:
             tell(words.waits(watch, stack, reasons, str(what)), settings)
         return store.change(watch, waits=str(what), tried_at=at)
     except way.Superseded as reason:
