@@ -143,6 +143,7 @@ def _given(workplace: Workplace, record: Record, intents: Mapping[str, Intent]) 
         "deploy_at": record.at,
         "watch_s": thresholds()["watch"]["duration_s"],
         "version_path": release.load(contract, record.old_version).version_path if built else "",
+        "contracted": new.migrations == "contract",
         "unasked": sorted(filter(None, (new.health_path, new.version_path, new.metrics_path))),
     }
 

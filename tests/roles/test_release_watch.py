@@ -39,7 +39,8 @@ def counts(requests: int, bad: int = 0) -> Any:
 def seen(**changed: Any) -> Any:
     """A look at a release with traffic that is well, but for what is changed."""
     good = {
-        "payments": counts(40), "orders": counts(20), "ten_seconds": counts(900), "two_seconds": counts(900),
+        "payments": counts(40), "payments_long": counts(300), "orders": counts(20),
+        "ten_seconds": counts(900), "two_seconds": counts(900),
         "errors": counts(900),
     }  # fmt: skip
     known = {
@@ -77,6 +78,10 @@ def test_a_release_that_is_well_is_left_alone_however_long() -> None:
 IMMEDIATE = {
     "payment success below 80 %": ({"new": {"payments": counts(40, 9)}}, "9 of 40 payments failed"),
     "no orders": ({"new": {"orders": counts(6, 6)}}, "6 of 6 orders could not be created"),
+    "few payments, most of them bad": (
+        {"new": {"payments": counts(3, 2), "payments_long": counts(12, 8)}},
+        "8 of 12 payments failed within 900 s",
+    ),
     "responses over 10 s": ({"new": {"ten_seconds": counts(200, 4)}}, "4 of 200 requests took over 10 s"),
     "Directus broken": ({"health": lacking("directus", GOOD)}, "it lacks Directus on alpha; the old release has it"),
     "PayPal lost": ({"health": lacking("paypal", GOOD)}, "it lacks PayPal on alpha; the old release has it"),
@@ -124,6 +129,7 @@ JUST_GOOD = {
     "a night without customers": {"new": dict.fromkeys(POLICY.rules, counts(0))},
     "the host was restarted": {"restarts": restarted(old=1)},
     "the old slot does not tell": {"restarts": restarted(old=None)},
+    "nothing is known of its processes": {"restarts": restarted(new=None)},
     "PayPal is away for both": {"health": {"alpha": BOTH_WITHOUT_PAYPAL}},
     "the edge is away": {"health": {"alpha": {"new": None, "old": None}, "bravo": WELL}},
     "nothing is known of the old slot's traffic": {"health": {}, "restarts": {}, "serves": None},
@@ -176,12 +182,17 @@ def test_what_failed_while_paypal_was_away_for_both_is_excused_until_the_window_
     away = {"alpha": BOTH_WITHOUT_PAYPAL}
     failing = {"payments": counts(40, 30)}
     assert watch.decide(seen(new=failing, health=away), memory, POLICY, 1000.0).said["payments"][0] == "held"
-    window_s = POLICY.window_s
+    window_s = POLICY.rules["payments"].window_s
     for second in range(1, int(window_s) + 1):
         assert watch.decide(seen(new=failing), memory, POLICY, 1000.0 + second).action == ""
-    after = [watch.decide(seen(new=failing), memory, POLICY, 1000.0 + window_s + n).action for n in range(1, 8)]
+    after = [watch.decide(seen(new=failing), memory, POLICY, 1000.0 + window_s + n).action for n in range(1, 15)]
     assert "rollback" in after
-    # The leader's move is held for at least as long.
+    # Few payments are counted together for longer, so what failed then excuses them for longer.
+    long_ago = {"payments": counts(2, 1), "payments_long": counts(40, 30)}
+    long_s = POLICY.rules["payments_long"].window_s
+    for second in (int(window_s) + 60, int(long_s)):
+        assert watch.decide(seen(new=long_ago), memory, POLICY, 1000.0 + second).said["payments_long"][0] == "held"
+    # The leader's move is held for at least as long as a window.
     assert WATCH["settle_s"] >= WATCH["window_s"]
 
 
@@ -192,10 +203,11 @@ def test_traffic_that_was_led_elsewhere_ends_the_watch() -> None:
 
 def test_numbers_that_a_deploy_goes_by_are_not_said_twice() -> None:
     judged = thresholds()["judge"]["measures"]
-    for name in ("payments", "errors"):
+    for name, of in {"payments": "payments", "payments_long": "payments", "errors": "errors"}.items():
         assert "consider_ratio" not in WATCH["measures"][name]
-        assert POLICY.rules[name].consider_ratio == judged[name]["limit_ratio"]
-    assert set(POLICY.rules) == {"payments", "orders", "errors", *counted.SLOW_S}
+        assert POLICY.rules[name].consider_ratio == judged[of]["limit_ratio"]
+    assert set(POLICY.rules) == {"payments", "payments_long", "orders", "errors", *counted.SLOW_S}
+    assert set(policies.LONG) < set(POLICY.rules)
 
 
 SERIES = {
@@ -227,7 +239,7 @@ def test_one_question_tells_what_each_slot_did(tmp_path: Path) -> None:
     """Prometheus itself answers it; what it tells is read as counts."""
     binary = shutil.which("promtool")
     assert binary, "promtool is not here: run `tools/setup --tests`"
-    query = counted.query(30, 60, ["/api/health", "", "/api/version"])
+    query = counted.query(30, 20, 60, ["/api/health", "", "/api/version"])
     test = {"expr": query, "eval_time": "60s", "exp_samples": []}
     written = {"TIMES_": f"{counted.TIMES}_", "EDGE_": counted.EDGE}
     series = []
@@ -246,6 +258,7 @@ def test_one_question_tells_what_each_slot_did(tmp_path: Path) -> None:
     place = ("alpha", "blue")
     found = counted.counts(told, [place])
     assert found["payments"] == counts(120, 30) and found["orders"] == counts(90, 30)
+    assert found["payments_long"] == counts(80, 20)
     assert found["ten_seconds"] == counts(150, 30) and found["two_seconds"] == counts(150, 60)
     # 5 of the customers' own fail in 4 + 1 + 1 s, which is more than the edge sees of all.
     assert found["errors"] == counts(180, 60)
@@ -253,7 +266,10 @@ def test_one_question_tells_what_each_slot_did(tmp_path: Path) -> None:
     assert counted.fresh(told, [place], 5) and not counted.fresh(told, [("bravo", "blue")], 5)
     assert (counted.serves(told, [place]), counted.serves(told, [("alpha", "green")])) == (True, False)
     assert counted.serves(told, [("bravo", "blue")]) is None
-    assert counted.restarts(told, place) == 1 and counted.restarts(told, ("alpha", "green")) is None
+    assert counted.restarts(told, place, True) == 1
+    # A slot that is down is no witness, and still tells that it ended.
+    green = ("alpha", "green")
+    assert (counted.restarts(told, green, True), counted.restarts(told, green, False)) == (None, 0)
     assert told["", ""]["moved"] == 2
 
 
@@ -265,7 +281,7 @@ def parsed(text: str) -> list[dict[str, Any]]:
 
 
 def test_series_are_those_that_a_deploy_is_judged_by() -> None:
-    query = counted.query(60, 90, [])
+    query = counted.query(60, 900, 90, [])
     for name in measures.NAMES:
         assert name in query
     scraped = (Path(eyes.__file__ or "").parents[2] / "monitoring" / "templates" / "prometheus.yml.j2").read_text()
@@ -315,3 +331,11 @@ def test_settings_of_the_host_are_json_with_all_that_is_asked_of_them() -> None:
     told = json.loads(environment.from_string((role / "templates" / "release-watch.json.j2").read_text()).render(given))
     assert told["addresses"] == {"alpha": "192.0.2.1"}
     assert policies.policy(told["thresholds"]) == POLICY
+
+
+def test_argument_specs_equal_defaults() -> None:
+    role = Path(eyes.__file__ or "").parents[1]
+    defaults = yaml.safe_load((role / "defaults" / "main.yml").read_text())
+    entries = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"]
+    options = {name: option for entry in entries.values() for name, option in entry["options"].items()}
+    assert {name: option["default"] for name, option in options.items()} == defaults

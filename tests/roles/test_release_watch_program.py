@@ -151,14 +151,30 @@ def test_an_edge_that_refuses_once_is_tried_again_after_the_other_undid_it(fleet
     assert fleet.events()[-1] == ("success", f"{OLD} serves again")
 
 
-def test_an_edge_that_can_not_be_asked_keeps_all_as_it_is(fleet: Fleet) -> None:
+def test_an_edge_that_can_not_be_asked_keeps_all_as_it_is_until_it_can(fleet: Fleet) -> None:
     fleet.begin()
     (fleet.folder / "bravo.away").write_text("slots")
     fleet.traffic(payments=40, unpaid=40)
+    with fleet.runs() as process:
+        fleet.until(lambda: fleet.watch["waits"])
+        time.sleep(WAITS_S)
+        assert "no route to bravo" in fleet.watch["waits"]
+        assert fleet.asked("switch") == [] and all_serve(fleet, NEW)
+        assert fleet.events() == [("failure", f"{NEW} waits to be taken back")]
+        (fleet.folder / "bravo.away").unlink()
+        assert process.wait(20) == 0
+    assert all_serve(fleet, OLD)
+
+
+def test_a_release_that_has_contracted_the_database_is_never_taken_back(fleet: Fleet) -> None:
+    fleet.begin(contracted=True)
+    fleet.traffic(payments=40, unpaid=40)
     with fleet.runs():
-        fleet.until(lambda: fleet.ask("results"))
-    assert fleet.asked("switch") == [] and all_serve(fleet, NEW)
-    assert "no route to bravo" in fleet.ask("results")[0]["warning"]
+        fleet.until(lambda: fleet.watch["waits"])
+        time.sleep(WAITS_S)
+    assert "has contracted the database" in fleet.watch["waits"]
+    assert fleet.events() == [("failure", f"{NEW} waits to be taken back")]
+    assert fleet.asked("switch") == [] and fleet.asked("lease") == [] and all_serve(fleet, NEW)
 
 
 def test_a_change_under_way_wins_and_ends_the_watch(fleet: Fleet) -> None:

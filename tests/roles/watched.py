@@ -27,7 +27,9 @@ HOSTS = {"alpha": "127.0.0.1", "bravo": "127.0.0.2"}
 LOCK_TOKEN = 41
 DEADLINE_S = 20
 POLICY = {
-    **thresholds()["watch"], "interval_s": 0.1, "window_s": 1, "settle_s": 1, "retry_s": 0.3, "restart_hold_s": 0.2,
+    **thresholds()["watch"], "interval_s": 0.1, "window_s": 1, "long_window_s": 1, "settle_s": 1, "retry_s": 0.3,
+    "wait_s": 0.2,
+    "restart_hold_s": 0.2,
     "health_hold_s": dict.fromkeys(thresholds()["watch"]["health_hold_s"], 0.3),
     "measures": {name: {**one, "hold_s": 0.3} for name, one in thresholds()["watch"]["measures"].items()},
 }  # fmt: skip
@@ -157,7 +159,7 @@ class Fleet:
         given = {
             "version": NEW, "old_version": OLD, "hosts": slots, "record": f"deploy-20261125T100000-{NEW}", "by": "ann",
             "deploy_at": time.time() - 60, "watch_s": watch_s, "version_path": "/api/version",
-            "unasked": ["/api/health", "/api/version"],
+            "unasked": ["/api/health", "/api/version"], "contracted": False,
         }  # fmt: skip
         self.ask("begin", given={**given, **changed})
 

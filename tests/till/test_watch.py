@@ -110,7 +110,7 @@ def test_a_watch_is_handed_over_with_all_that_it_needs(ops: Place, app: Path) ->
     assert json.loads(Path(ops.given).read_text()) == {
         "version": NEW, "old_version": OLD, "hosts": {"alpha": {"new_slot": "green", "old_slot": "blue"}},
         "record": record.name, "by": "ann", "deploy_at": AT - 60, "watch_s": 3600, "version_path": "",
-        "unasked": ["/up"],
+        "unasked": ["/up"], "contracted": False,
     }  # fmt: skip
 
 

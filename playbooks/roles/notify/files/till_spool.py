@@ -1,8 +1,8 @@
 """What people are to be told, kept on this host until it is delivered: one JSON file for each event, oldest first.
 
-An event: `kind` (start, switch, verified, heal, away, back, alert, resolved, failback, names, payments), `severity`
-(info, success, warning, failure), `title`, `text`, `at` (s since the epoch), and where several hosts may see the same
-thing `subject` and `state`: what is spoken of, and how it is now. `tell` false: it is kept for the timeline only.
+An event: `kind` (start, switch, verified, heal, away, back, alert, resolved, failback, names, payments, release),
+`severity` (info, success, warning, failure), `title`, `text`, `at` (s since the epoch), and where several hosts may see
+the same thing `subject` and `state`: what is spoken of, and how it is now. `tell` false: kept for the timeline only.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 """Watch a release for the first hour after its deploy, and take it back when it has to go (docs/adr/0021).
 
     release-watch begin        from JSON on stdin: version, old_version, hosts, record, by, deploy_at, watch_s,
-                               version_path, unasked; prints {"since", "until"}
+                               version_path, unasked, contracted; prints {"since", "until"}
     release-watch show         the watch that goes on, or was the last, with its last look; {"watch": null}: none was
     release-watch end WHY BY   end it; prints {"ended": whether one went on}
     release-watch results      every try of a way back that is kept, oldest first
@@ -32,7 +32,18 @@ from till_release_watch import END, ROLLBACK, TELL, Decision, Memory, decide
 
 SETTINGS = Path("/etc/till/release-watch.json")
 RESTART = ("/usr/bin/systemctl", "restart", "till-release-watch.service")
-GIVEN = ("version", "old_version", "hosts", "record", "by", "deploy_at", "watch_s", "version_path", "unasked")
+GIVEN = (
+    "version",
+    "old_version",
+    "hosts",
+    "record",
+    "by",
+    "deploy_at",
+    "watch_s",
+    "version_path",
+    "unasked",
+    "contracted",
+)
 # Tokens of slots change with a deploy only; an edge that was away when they were asked for is asked again.
 REMEMBER_S = 30
 Watch = dict[str, Any]

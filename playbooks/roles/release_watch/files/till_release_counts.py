@@ -21,8 +21,11 @@ Place = tuple[str, str]
 Told = Mapping[Place, Mapping[str, float]]
 
 
-def query(window_s: float, settle_s: float, unasked: Iterable[str]) -> str:
-    """`unasked`: routes that no customer asks; `settle_s`: how long ago a move of the leader still counts."""
+def query(window_s: float, long_s: float, settle_s: float, unasked: Iterable[str]) -> str:
+    """Counts of a window, payments also of a long one.
+
+    `unasked`: routes that no customer asks; `settle_s`: how long ago a move of the leader still counts.
+    """
     routes = "|".join(_plain(route) for route in unasked if route)
     asked = f'job="slots",route!~"{routes}"' if routes else 'job="slots"'
     edge, slots = 'job="traffic"', 'job="slots"'
@@ -37,6 +40,8 @@ def query(window_s: float, settle_s: float, unasked: Iterable[str]) -> str:
         "failing": _sum(f"{TIMES}_count", f'{asked},status=~"5.."', window_s, "slot"),
         "paid": _payments(slots, "success", window_s),
         "unpaid": _payments(slots, "error", window_s),
+        "paid long": _payments(slots, "success", long_s),
+        "unpaid long": _payments(slots, "error", long_s),
         "created": _payments(f'{slots},step="{CREATE}"', "success", window_s),
         "uncreated": _payments(f'{slots},step="{CREATE}"', "error", window_s),
         "up": f"max by (host, slot) (up{{{slots}}})",
@@ -70,8 +75,9 @@ def counts(found: Told, places: Iterable[Place]) -> dict[str, Counts]:
     known = {
         # The stack's own checks are most of what an edge sees at night, and a release may not see what it fails.
         "errors": max(edge, own, key=lambda one: one.ratio),
-        "payments": _counts(sums.get("paid", 0.0) + sums.get("unpaid", 0.0), sums.get("unpaid", 0.0)),
-        "orders": _counts(sums.get("created", 0.0) + sums.get("uncreated", 0.0), sums.get("uncreated", 0.0)),
+        "payments": _outcomes(sums, "paid", "unpaid"),
+        "payments_long": _outcomes(sums, "paid long", "unpaid long"),
+        "orders": _outcomes(sums, "created", "uncreated"),
     }
     for name in SLOW_S:
         within = sums.get(f"within {name}")
@@ -81,8 +87,8 @@ def counts(found: Told, places: Iterable[Place]) -> dict[str, Counts]:
 
 
 def fresh(found: Told, places: Iterable[Place], stale_s: float) -> bool:
-    """Whether every slot's edge told of it a moment ago."""
-    return all(found.get(place, {}).get("age", stale_s + 1) <= stale_s for place in places)
+    """Whether an edge told of such a slot a moment ago: where a site is gone, the release of the other one is seen."""
+    return any(found.get(place, {}).get("age", stale_s + 1) <= stale_s for place in places)
 
 
 def serves(found: Told, places: Iterable[Place]) -> bool | None:
@@ -91,10 +97,10 @@ def serves(found: Told, places: Iterable[Place]) -> bool | None:
     return any(weights) if weights else None
 
 
-def restarts(found: Told, place: Place) -> int | None:
-    """How often a slot's process began anew; None where it does not tell now."""
+def restarts(found: Told, place: Place, witness: bool) -> int | None:
+    """How often a slot's process began anew; None where that is not known. A witness tells only while it is there."""
     here = found.get(place, {})
-    return round(here["restarts"]) if here.get("up") and "restarts" in here else None
+    return round(here["restarts"]) if "restarts" in here and (here.get("up") or not witness) else None
 
 
 def _sum(name: str, selector: str, window_s: float, by: str) -> str:
@@ -103,6 +109,10 @@ def _sum(name: str, selector: str, window_s: float, by: str) -> str:
 
 def _payments(selector: str, outcome: str, window_s: float) -> str:
     return _sum(PAYMENTS, f'{selector},outcome="{outcome}"', window_s, "slot")
+
+
+def _outcomes(sums: Mapping[str, float], good: str, failed: str) -> Counts:
+    return _counts(sums.get(good, 0.0) + sums.get(failed, 0.0), sums.get(failed, 0.0))
 
 
 def _plain(text: str) -> str:

@@ -55,7 +55,9 @@ class Eyes:
             before={name: Counts(*one) for name, one in self.watch["before"].items()},
             health=healths,
             restarts={
-                host: {side: counted.restarts(found, (host, one[f"{side}_slot"])) for side in ("new", "old")}
+                host: {
+                    side: counted.restarts(found, (host, one[f"{side}_slot"]), side == "old") for side in ("new", "old")
+                }
                 for host, one in self.watch["hosts"].items()
             },
             moved=self._order_moved(now) or found.get(("", ""), {}).get("moved", 0) > 0,
@@ -64,7 +66,8 @@ class Eyes:
 
     def before(self) -> dict[str, tuple[int, int]]:
         """By measure what the old release answered before the deploy began; {} where that is not known."""
-        query = counted.query(self.policy["baseline_s"], self.policy["settle_s"], self.watch["unasked"])
+        before_s = self.policy["baseline_s"]
+        query = counted.query(before_s, before_s, self.policy["settle_s"], self.watch["unasked"])
         try:
             found = counted.told(ask(query, self.watch["deploy_at"]))
         except (OSError, ValueError, KeyError):
@@ -85,14 +88,15 @@ class Eyes:
             with contextlib.suppress(OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
                 version = str(json.loads(self._get(host, self.watch["version_path"], "")[1])["version"])
         try:
-            return version, int(self._get(host, self.settings["health_path"], "")[0]) == http.client.OK
+            return version, bool(self._get(host, self.settings["health_path"], "")[0] == http.client.OK)
         except (OSError, http.client.HTTPException):
             return version, False
 
     def _query(self, now: float) -> str:
         # What a slot's edge counted before the watch may be another release's.
-        window_s = min(self.policy["window_s"], max(self.policy["window_min_s"], int(now - self.watch["since"])))
-        return counted.query(window_s, self.policy["settle_s"], self.watch["unasked"])
+        most_s = max(self.policy["window_min_s"], int(now - self.watch["since"]))
+        window_s, long_s = (min(self.policy[name], most_s) for name in ("window_s", "long_window_s"))
+        return counted.query(window_s, long_s, self.policy["settle_s"], self.watch["unasked"])
 
     def _order_moved(self, now: float) -> bool:
         try:

@@ -11,14 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from till_release_road import Fault
+from till_release_road import Fault, Waits
 
 PROGRAM = "/usr/local/lib/till/lease"
 BY = "till-release-watch"
-
-
-class Busy(Exception):
-    """Somebody else changes the stack; the text says who."""
 
 
 class Held:
@@ -57,7 +53,7 @@ class Held:
 
 @contextmanager
 def held(verb: str, host: str, policy: dict[str, Any]) -> Iterator[Held]:
-    """Hold it; raises Busy where somebody else does, Fault where it can't be held."""
+    """Hold it; raises Waits where somebody else does, or where it can't be held."""
     since = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
     said = {"verb": verb, "by": BY, "host": host, "since": since, "lifetime-s": str(policy["lifetime_s"])}
     command, began = [PROGRAM, "hold", *(f"--{key}={value}" for key, value in said.items())], _now()
@@ -65,16 +61,18 @@ def held(verb: str, host: str, policy: dict[str, Any]) -> Iterator[Held]:
     try:
         process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0)
     except OSError as reason:
-        raise Fault(f"the lock of the stack can't be held from here: {reason}") from None
+        raise Waits(f"the lock of the stack can't be held from here: {reason}") from None
     try:
         told = _heard(process, policy["start_deadline_s"])
         if "refused" in told:
             holder = told["refused"]
-            raise Busy(f"{holder['verb']} by {holder['by']} on {holder['host']} since {holder['since']}")
+            raise Waits(
+                f"{holder['verb']} by {holder['by']} on {holder['host']} since {holder['since']} holds the lock"
+            )
         if "token" not in told:
             process.kill()
             assert process.stderr is not None
-            raise Fault(f"the lock of the stack can't be held: {process.stderr.read().decode()[-300:] or 'no answer'}")
+            raise Waits(f"the lock of the stack can't be held: {process.stderr.read().decode()[-300:] or 'no answer'}")
         one = Held(int(told["token"]), process, policy, began + policy["lifetime_s"])
         try:
             yield one

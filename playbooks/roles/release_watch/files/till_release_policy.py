@@ -8,6 +8,8 @@ from typing import Any
 
 # Traffic that left the release for so long has not merely been read late.
 LEFT_HOLD_S = 10.0
+# Measures that are counted over the long window.
+LONG = ("payments_long",)
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Rule:
     hold_s: float
     immediate_ratio: float | None
     consider_ratio: float | None
+    window_s: float
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,6 @@ class Policy:
     restart_hold_s: float
     restarts_max: int
     least_bad: int
-    window_s: float
     consider: str
 
     def hold_s(self, name: str) -> float:
@@ -80,9 +82,8 @@ def policy(thresholds: Mapping[str, Any]) -> Policy:
             requests_min=one["requests_min"],
             hold_s=one["hold_s"],
             immediate_ratio=one["immediate_ratio"],
-            consider_ratio=(
-                judge["measures"][name]["limit_ratio"] if name in judge["measures"] else one["consider_ratio"]
-            ),
+            consider_ratio=judge["measures"][one["judge"]]["limit_ratio"] if "judge" in one else one["consider_ratio"],
+            window_s=watch["long_window_s" if name in LONG else "window_s"],
         )
         for name, one in watch["measures"].items()
     }
@@ -92,6 +93,5 @@ def policy(thresholds: Mapping[str, Any]) -> Policy:
         restart_hold_s=watch["restart_hold_s"],
         restarts_max=thresholds["rollout"]["restarts_max"],
         least_bad=judge["least_bad"],
-        window_s=watch["window_s"],
         consider=watch["consider"],
     )

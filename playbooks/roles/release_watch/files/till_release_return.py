@@ -8,7 +8,7 @@ from typing import Any
 
 import till_release_road as road
 from till_release_lease import Held
-from till_release_road import Fault
+from till_release_road import Fault, Waits
 
 STEP_S = 0.3
 Watch = dict[str, Any]
@@ -19,13 +19,13 @@ class Superseded(Exception):
 
 
 def look(watch: Watch, moving: bool) -> None:
-    """Raises Fault where an edge can't be asked or has lost the old release, Superseded where others serve.
+    """Raises Waits where an edge can't be asked, Superseded where others serve or the old release is not there.
 
     `moving`: an attempt was cut off, so that edges may have been led back already.
     """
     told = road.at_once(watch["hosts"], road.show)
     if found := road.faults(told):
-        raise Fault(found)
+        raise Waits(found)
     for host, state in told.items():
         assert not isinstance(state, Fault)
         new, old = watch["hosts"][host]["new_slot"], watch["hosts"][host]["old_slot"]

@@ -17,6 +17,10 @@ class Fault(Exception):
     """What does not hold, as a sentence."""
 
 
+class Waits(Exception):
+    """Nothing was moved; the text says what has to be over first."""
+
+
 def ask(host: str, *words: str, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
     """One request to a host; Fault with its own words."""
     command = ["ssh", "-F", SETTINGS, host, " ".join(("slots", *words))]

@@ -13,8 +13,7 @@ import till_release_store as store
 import till_release_words as words
 import till_spool
 from till_release_eyes import Eyes
-from till_release_lease import Busy
-from till_release_road import Fault
+from till_release_road import Fault, Waits
 
 BY = "till-release-watch"
 Watch = dict[str, Any]
@@ -37,9 +36,12 @@ def take_back(watch: Watch, eyes: Eyes, reasons: tuple[str, ...], settings: dict
     """One try; the watch as it is then. Raises Other when it was ended meanwhile."""
     stack, thresholds = settings["stack"], settings["thresholds"]
     policy, at = thresholds["watch"], time.time()
-    if watch["tries"] >= policy["tries_max"] or at - watch["tried_at"] < policy["retry_s"]:
+    pause_s = policy["wait_s" if watch["waits"] else "retry_s"]
+    if watch["tries"] >= policy["tries_max"] or at - watch["tried_at"] < pause_s:
         return watch
     try:
+        if watch["contracted"]:
+            raise Waits(f"{watch['version']} has contracted the database, {watch['old_version']} can't run on it")
         with lease.held(f"rollback {watch['old_version']}", settings["host"], thresholds["lease"]) as held:
             way.look(watch, watch["moving"])
             # From here on it is finished, also after a reboot of this host.
@@ -50,10 +52,11 @@ def take_back(watch: Watch, eyes: Eyes, reasons: tuple[str, ...], settings: dict
             took_s = way.back(watch, held)
             _drained(watch)
             warning = way.proven(watch, eyes.served, thresholds["version"]["deadline_s"])
-    except Busy as holder:
-        if not watch["waits"]:
-            tell(words.waits(watch, stack, reasons, str(holder)), settings)
-        return store.change(watch, waits=str(holder))
+    except Waits as what:
+        # One that was begun has been told of; after a crash its own lock has to end first.
+        if not watch["waits"] and not watch["moving"]:
+            tell(words.waits(watch, stack, reasons, str(what)), settings)
+        return store.change(watch, waits=str(what), tried_at=at)
     except way.Superseded as reason:
         return _ended(watch, f"another release serves: {reason}")
     except Fault as reason:

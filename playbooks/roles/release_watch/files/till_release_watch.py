@@ -24,7 +24,7 @@ Said = tuple[str, str]
 
 @dataclass
 class Memory:
-    """Since when each trigger holds, what people were told of, when both releases last lacked the same (s)."""
+    """Since when each trigger holds, what people were told of, when going back would last have mended nothing (s)."""
 
     since: dict[str, float] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
@@ -43,15 +43,15 @@ class Decision:
 def decide(seen: Seen, memory: Memory, policy: Policy, now: float) -> Decision:
     """What to do at this look; brings the memory up to date."""
     said = {**dict(_health(seen, policy)), **dict(_measures(seen, policy)), "restarts": _restarts(seen, policy)}
-    if any(verdict == HELD for name, (verdict, _) in said.items() if name in policy.health_hold_s):
+    if seen.moved or any(said[part][0] == HELD for part in policy.health_hold_s):
         memory.common_at = now
-    excuse = _excuse(seen, memory, policy, now)
-    if excuse:
-        said = {name: (HELD, f"{words}; {excuse}") if bad(one) else (one, words) for name, (one, words) in said.items()}
+    for name, (verdict, words) in said.items():
+        if bad(verdict) and (excuse := _excuse(name, seen, memory, policy, now)):
+            said[name] = (HELD, f"{words}; {excuse}")
     if seen.serves is False:
         said[LEFT] = (IMMEDIATE, "it has no traffic any more: somebody has led it elsewhere")
     held = _held(said, memory, policy, now)
-    memory.told = [name for name in memory.told if bad(said.get(name, (PASS, ""))[0])]
+    memory.told = [name for name in memory.told if said.get(name, (PASS, ""))[0] != PASS]
     return _decision(said, held, memory, policy)
 
 
@@ -77,13 +77,14 @@ def _held(said: Mapping[str, Said], memory: Memory, policy: Policy, now: float) 
     return [name for name, key in keys.items() if now - memory.since[key] >= policy.hold_s(name)]
 
 
-def _excuse(seen: Seen, memory: Memory, policy: Policy, now: float) -> str:
+def _excuse(name: str, seen: Seen, memory: Memory, policy: Policy, now: float) -> str:
     """Why nobody may be blamed just now; empty when the release may."""
     if seen.moved:
         return "the leader or the names moved a moment ago"
-    # What failed meanwhile is in the counts until the window has passed.
-    if memory.common_at and now - memory.common_at <= policy.window_s:
-        return "the old release lacks the same, or did a moment ago"
+    # What failed meanwhile is in the counts until their window has passed.
+    window_s = policy.rules[name].window_s if name in policy.rules else 0.0
+    if memory.common_at and now - memory.common_at <= window_s:
+        return "the old release lacked the same within that time, or the leader moved"
     return ""
 
 
@@ -93,7 +94,7 @@ def _measures(seen: Seen, policy: Policy) -> Iterator[tuple[str, Said]]:
             yield name, (INSUFFICIENT, "Prometheus tells nothing fresh")
             continue
         now = seen.new.get(name, Counts())
-        words = f"{now.bad} of {now.requests} {rule.noun} {rule.bad} within {policy.window_s:g} s"
+        words = f"{now.bad} of {now.requests} {rule.noun} {rule.bad} within {rule.window_s:g} s"
         verdict = _level(now, rule, policy)
         if bad(verdict):
             for other, where in ((seen.old, "on the old release beside it"), (seen.before, "before the deploy")):
@@ -155,9 +156,11 @@ def _has(sides: Mapping[str, Any], side: str, part: str) -> bool | None:
 
 def _restarts(seen: Seen, policy: Policy) -> Said:
     """A host whose old slot was begun anew as well has been restarted; one whose old slot is silent, perhaps too."""
+    if all(one.get(NEW) is None for one in seen.restarts.values()):
+        return INSUFFICIENT, "its processes are not known"
     often = {host: one for host, one in seen.restarts.items() if (one.get(NEW) or 0) > policy.restarts_max}
     if not often:
-        return (PASS, "it was never started anew") if seen.restarts else (INSUFFICIENT, "its processes are not known")
+        return PASS, "it was not started anew"
     words = f"it ended by itself on {', '.join(often)}"
     alone = [host for host, one in often.items() if one.get(OLD) == 0]
     if alone:

@@ -38,8 +38,8 @@ def failed(watch: Watch, stack: str, why: str, again: bool) -> Event:
     )
 
 
-def waits(watch: Watch, stack: str, reasons: tuple[str, ...], holder: str) -> Event:
-    text = f"{watch['version']} is to go back: {'; '.join(reasons)}. It waits for the stack's lock: {holder}."
+def waits(watch: Watch, stack: str, reasons: tuple[str, ...], what: str) -> Event:
+    text = f"{watch['version']} is to go back: {'; '.join(reasons)}. Nothing was moved yet: {what}."
     return _event("failure", f"{watch['version']} waits to be taken back", text, f"till status {stack}", stack)
 
 
