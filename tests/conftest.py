@@ -26,7 +26,8 @@ UP_TIMEOUT_S = 1500
 LAB_FOLDERS = ("tests/browser/", "tests/fleet/")
 STAGING = "tests/fleet/test_staging.py"
 SECOND_HALF = tuple(
-    f"tests/fleet/test_{name}.py" for name in ("drill_failover", "failback", "failover", "fast_release", "faults")
+    f"tests/fleet/test_{name}.py"
+    for name in ("any_app", "drill_failover", "failback", "failover", "fast_release", "faults", "lease", "watch")
 )
 # So many fleets at once are two: staging ends before the second half's lab begins.
 ORDER = ("first half", STAGING, "second half")

@@ -21,7 +21,7 @@ from tests.fleet.variants import BUILT, variant
 from till import deploy_record, post_mortem, probe
 from till.thresholds import thresholds
 
-pytestmark = [pytest.mark.fleet, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.fleet, pytest.mark.usefixtures("unwatched"), pytest.mark.timeout(900)]
 POLICY = thresholds()["watch"]
 # The window may hold what was good before; then the hold, a switch on two edges and a proof on a busy machine.
 BACK_WITHIN_S = POLICY["window_s"] + POLICY["measures"]["payments"]["hold_s"] + 60
