@@ -19,13 +19,19 @@ from till.workplace import Workplace
 def goal(contract: Contract, found: dict[str, Slots], records: list[Record], version: str) -> str:
     """The release that a rollback leads to. Pure.
 
-    Raises UsageError where that release is not warm on every host, or was itself taken back; GateSaidNo where the one
-    that serves has changed the database so that the older one can't run on it.
+    Raises UsageError where that release is not warm on every host, or was itself taken back. Where hosts serve
+    different releases, as after a crash, it is to be named.
     """
-    stack = contract.stack
-    warm = [{one.blue, one.green} - {one.serving, None} for one in found.values()]
-    there = set[str | None].intersection(*warm) if warm else set()
-    wanted = version or next(iter(there), None)
+    stack, hosts = contract.stack, list(found.values())
+    held = [{one.blue, one.green} - {None} for one in hosts]
+    # Also one that some host serves already.
+    there = (
+        {one for one in set[str | None].intersection(*held) if any(host.serving != one for host in hosts)}
+        if held
+        else set()
+    )
+    alone = {one for one in there if all(host.serving != one for host in hosts)}
+    wanted = version or next(iter(alone), None)
     if not wanted:
         raise UsageError(
             "no older release is warm on every host", f"till history {stack}, then till deploy {stack} VERSION"
@@ -46,7 +52,7 @@ def voided(records: list[Record]) -> set[str]:
     """Releases that were taken back last time they served, or tried to. Pure."""
     found = set[str]()
     for record in records:
-        if record.kind == "rollback" and record.old_version:
+        if record.kind == "rollback" and record.verdict == "pass" and record.old_version:
             found.add(record.old_version)
         if record.kind == "deploy" and record.verdict in ("fail", "insufficient"):
             found.add(record.new_version)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import threading
 import time
@@ -113,7 +114,7 @@ def test_the_slots_port_is_asked(
 
 
 def test_usage_is_null_where_a_host_does_not_know(program: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = "MemoryCurrent=1048576\nMemoryMax=infinity\nCPUUsageNSec=1500000000\nNRestarts=2\n"
+    told = "MemoryCurrent=1048576\nMemoryMax=infinity\nNRestarts=2\n"
     command = list[str]()
 
     def run(words: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
@@ -121,8 +122,33 @@ def test_usage_is_null_where_a_host_does_not_know(program: ModuleType, monkeypat
         return subprocess.CompletedProcess(words, 0, told, "")
 
     monkeypatch.setattr(subprocess, "run", run)
-    found = {"memory_bytes": 1048576, "memory_max_bytes": None, "cpu_s": 1.5, "restarts": 2}
+    found = {"memory_bytes": 1048576, "memory_max_bytes": None, "restarts": 2}
     assert program.usage("green") == found
     assert "storefront@green.service" in command
     told = "MemoryCurrent=[not set]\n"
     assert program.usage("blue") == dict.fromkeys(found)
+
+
+def test_it_stops_where_most_of_the_first_are_bad_or_slow(program: ModuleType) -> None:
+    for took_s, fault in ((0.1, "/: 500"), (2.0, "")):
+        seen = program.Asked(0.5)
+        for number in range(program.ENOUGH):
+            assert not seen.hopeless(), number
+            seen.add(took_s, fault)
+        assert seen.hopeless()
+    half = program.Asked(0.5)
+    for number in range(2 * program.ENOUGH):
+        half.add(0.1, "/: 500" if number % 2 else "")
+    assert not half.hopeless()
+
+
+def test_processor_time_is_that_of_a_slots_processes_and_their_children(
+    program: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parents = {1: 0, 10: 1, 11: 10, 12: 11, 20: 1}
+    monkeypatch.setattr(program, "processes", lambda: (parents, {pid: 100 * pid for pid in parents}))
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0, "10\n", ""))
+    assert program.cpu_s("blue") == 100 * (10 + 11 + 12) / os.sysconf("SC_CLK_TCK")
+    for main in ("0\n", "99\n", ""):
+        monkeypatch.setattr(subprocess, "run", lambda *_, told=main, **__: subprocess.CompletedProcess([], 0, told, ""))
+        assert program.cpu_s("blue") is None

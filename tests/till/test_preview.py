@@ -15,8 +15,8 @@ from till.thresholds import thresholds
 
 POLICY = thresholds()["rollout"]
 REQUESTS = POLICY["preview"]["requests"]
-WELL = {"requests": REQUESTS, "bad": 0, "slow": 0, "p95_ms": 20.0, "faults": []}
-CALM = {"memory_bytes": 300, "memory_max_bytes": 1000, "cpu_s": 1.0, "restarts": 0}
+WELL = {"requests": REQUESTS, "bad": 0, "slow": 0, "p95_ms": 20.0, "cpu_s": REQUESTS * 0.01, "faults": []}
+CALM = {"memory_bytes": 300, "memory_max_bytes": 1000, "restarts": 0}
 
 
 class Hosts:
@@ -60,7 +60,7 @@ def gates(one: Any) -> dict[str, str]:
 def test_a_good_release_passes_every_gate_and_sells_once(hosts: Hosts, bought: list[dict[str, Any]]) -> None:
     one = walk(Clock(), smoke="purchase", probe_paths=["/ar", "/up"])
     assert preview.run(one)["order_id"] == "A1"
-    assert gates(one) == {"errors": "pass", "slow": "pass", "usage": "pass", "smoke": "pass"}
+    assert gates(one) == {"errors": "pass", "slow": "pass", "cpu": "pass", "usage": "pass", "smoke": "pass"}
     assert [how["cookie"] for how in bought] == ["till_release=token"]
     asked = [words for words in hosts.asked if words[1] == "ask"]
     assert sorted((words[0], words[6]) for words in asked) == sorted(hosts.slots)
@@ -152,3 +152,29 @@ def test_a_purchase_on_another_release_proves_nothing(hosts: Hosts, monkeypatch:
     with pytest.raises(GateSaidNo, match=r"on v1\.1\.0, but v1\.0\.0 answered"):
         preview.run(one)
     assert "smoke" not in gates(one)
+
+
+@pytest.mark.parametrize(
+    ("old_ms", "new_ms", "verdict"),
+    [
+        (10, 49, "pass"),
+        (10, 51, "fail"),
+        (1, 24, "pass"),
+        (1, 26, "fail"),
+        (10, None, "skipped"),
+        (None, 90, "skipped"),
+    ],
+)
+def test_processor_time_is_compared_with_the_old_release(
+    hosts: Hosts, bought: list[dict[str, Any]], old_ms: float | None, new_ms: float | None, verdict: str
+) -> None:
+    for (host, slot), told in hosts.slots.items():
+        took_ms = new_ms if slot == INTENTS[host].new_slot else old_ms
+        told["cpu_s"] = None if took_ms is None else REQUESTS * took_ms / 1000
+    one = walk(Clock())
+    if verdict == "fail":
+        with pytest.raises(GateSaidNo, match="times as much"):
+            preview.run(one)
+    else:
+        preview.run(one)
+    assert gates(one)["cpu"] == verdict

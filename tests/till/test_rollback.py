@@ -38,6 +38,13 @@ def test_without_one_on_every_host_there_is_nothing_to_return_to(found: dict[str
         rollback.goal(LAB, found, [], "")
 
 
+def test_hosts_that_serve_different_releases_are_led_to_the_one_that_is_named() -> None:
+    found = {"alpha": Slots("green", OLD, NEW), "bravo": Slots("blue", OLD, NEW)}
+    assert (rollback.goal(LAB, found, [], OLD), rollback.goal(LAB, found, [], NEW)) == (OLD, NEW)
+    with pytest.raises(UsageError, match="no older release is warm on every host"):
+        rollback.goal(LAB, found, [], "")
+
+
 @pytest.mark.parametrize("asked", [NEW, "v0.9.0"])
 def test_what_serves_or_is_not_warm_is_deployed_instead(asked: str) -> None:
     with pytest.raises(UsageError, match=rf"{asked} is not warm .*\(there: {OLD}\)") as raised:
@@ -45,7 +52,9 @@ def test_what_serves_or_is_not_warm_is_deployed_instead(asked: str) -> None:
     assert raised.value.next_command == f"till deploy lab {asked}"
 
 
-@pytest.mark.parametrize("taken_back", [record(new=OLD, verdict="fail"), record("rollback", new="v0.9.0", old=OLD)])
+@pytest.mark.parametrize(
+    "taken_back", [record(new=OLD, verdict="fail"), record("rollback", new="v0.9.0", old=OLD, verdict="pass")]
+)
 def test_a_release_that_was_taken_back_is_returned_to_by_name_only(taken_back: Any) -> None:
     with pytest.raises(UsageError, match=f"{OLD} was itself taken back") as raised:
         rollback.goal(LAB, BOTH, [taken_back], "")
@@ -61,6 +70,7 @@ def test_a_release_that_was_taken_back_is_returned_to_by_name_only(taken_back: A
         ([record(verdict="insufficient")], {NEW}),
         ([record(verdict="unfinished")], set()),
         ([record(verdict="pass"), record("rollback", new=OLD, old=NEW, verdict="pass")], {NEW}),
+        ([record(verdict="pass"), record("rollback", new=OLD, old=NEW, verdict="fail")], set()),
         ([record(verdict="fail"), record(verdict="pass")], set()),
         ([record("rollback", new=OLD, old=NEW, verdict="pass"), record(verdict="pass")], set()),
         ([record(verdict="pass"), record(verdict="fail")], {NEW}),

@@ -20,6 +20,7 @@ def run(walk: Walk) -> dict[str, Any]:
     asked = _asked(walk)
     _errors(walk, asked)
     _slow(walk, asked)
+    usage.cpu(walk, PHASE, asked)
     usage.gate(walk, PHASE)
     if walk.manifest.smoke != "purchase":
         return {}

@@ -41,3 +41,31 @@ def gate(walk: Walk, phase: str) -> None:
     )
     if faults:
         raise GateSaidNo(f"{walk.manifest.version}: {'; '.join(faults)}")
+
+
+def cpu(walk: Walk, phase: str, asked: dict[str, dict[str, dict[str, Any]]]) -> None:
+    """Processor time for each request, beside the old release; raises GateSaidNo above policy.
+
+    The old one is warm and the new one is not, so it may take some times as much; below the floor nothing is said.
+    """
+    policy = walk.policy
+    took_ms = {side: _per_request_ms([one[side] for one in asked.values() if side in one]) for side in ("old", "new")}
+    old_ms, new_ms = took_ms["old"], took_ms["new"]
+    if old_ms is None or new_ms is None:
+        walk.gate(phase, "cpu", "skipped", "what the slots took is not known here")
+        return
+    told = f"{new_ms:.1f} ms of a core for each request, {old_ms:.1f} ms on {walk.record.old_version or 'nothing'}"
+    bad = new_ms > max(policy["cpu_floor_ms"], policy["cpu_ratio_max"] * old_ms)
+    sentence = f"{told}: more than {policy['cpu_ratio_max']} times as much" if bad else told
+    walk.gate(phase, "cpu", "fail" if bad else "pass", sentence)
+    if bad:
+        raise GateSaidNo(f"{walk.manifest.version} past the edge: {sentence}")
+
+
+def _per_request_ms(found: list[dict[str, Any]]) -> float | None:
+    """None where a slot doesn't tell."""
+    requests: int = sum(one["requests"] for one in found)
+    if not requests or any(one["cpu_s"] is None for one in found):
+        return None
+    took_s: float = sum(one["cpu_s"] for one in found)
+    return took_s / requests * 1000
