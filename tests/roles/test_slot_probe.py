@@ -52,7 +52,8 @@ def program(host: Path) -> ModuleType:
 
 
 def asked(program: ModuleType, port: int, *paths: str, requests: int = 12) -> dict[str, Any]:
-    return dict(program.ask(port, list(paths), requests, 4, TIMEOUT_S, SLOW_S))
+    seen = program.ask({"green": port}, list(paths), requests, 4, TIMEOUT_S, SLOW_S)
+    return dict(seen["green"].told())
 
 
 def test_a_good_release_has_no_fault_and_every_request_is_counted(program: ModuleType, port: int) -> None:
@@ -105,9 +106,10 @@ def test_the_slots_port_is_asked(
     program: ModuleType, host: Path, port: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (host / "storefront.json").write_text(json.dumps({**POLICY, "ports": {"blue": 1, "green": port}}))
-    monkeypatch.setattr("sys.argv", ["slot-probe", "ask", "5", "2", "1", "0.5", "green", "/"])
+    monkeypatch.setattr("sys.argv", ["slot-probe", "ask", "5", "2", "2", "1", "0.5", "green,blue", "/"])
     assert program.main() == 0
-    assert json.loads(capsys.readouterr().out)["bad"] == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {slot: (one["requests"], one["bad"]) for slot, one in told.items()} == {"green": (5, 0), "blue": (5, 5)}
     (host / "storefront.json").unlink()
     assert program.main() == 1
     assert capsys.readouterr().err.startswith("slot-probe: ")

@@ -30,7 +30,7 @@ class Hosts:
     def ask(self, _workplace: Any, host: str, program: str, verb: str, *words: str, **_: Any) -> dict[str, Any]:
         assert program == "slot-probe"
         self.asked.append((host, verb, *words))
-        return self.usage[host] if verb == "usage" else self.slots[host, words[4]]
+        return self.usage[host] if verb == "usage" else {slot: self.slots[host, slot] for slot in words[5].split(",")}
 
 
 @pytest.fixture
@@ -63,9 +63,9 @@ def test_a_good_release_passes_every_gate_and_sells_once(hosts: Hosts, bought: l
     assert gates(one) == {"errors": "pass", "slow": "pass", "cpu": "pass", "usage": "pass", "smoke": "pass"}
     assert [how["cookie"] for how in bought] == ["till_release=token"]
     asked = [words for words in hosts.asked if words[1] == "ask"]
-    assert sorted((words[0], words[6]) for words in asked) == sorted(hosts.slots)
+    assert sorted((words[0], words[7]) for words in asked) == [("alpha", "green,blue"), ("bravo", "green,blue")]
     # Version, health and its own paths, each once.
-    assert {words[7:] for words in asked} == {("/version", "/up", "/ar")}
+    assert {words[8:] for words in asked} == {("/version", "/up", "/ar")}
 
 
 def test_an_app_that_sells_nothing_is_not_bought_from(hosts: Hosts, bought: list[dict[str, Any]]) -> None:
@@ -75,7 +75,7 @@ def test_an_app_that_sells_nothing_is_not_bought_from(hosts: Hosts, bought: list
 def test_where_nothing_serves_the_new_release_is_asked_alone(hosts: Hosts) -> None:
     alone = {host: replace(one, old_slot=None) for host, one in INTENTS.items()}
     preview.run(walk(Clock(), intents=alone))
-    assert {words[6] for words in hosts.asked if words[1] == "ask"} == {"green"}
+    assert {words[7] for words in hosts.asked if words[1] == "ask"} == {"green"}
 
 
 @pytest.mark.parametrize(("measure", "bad"), [("errors", "bad"), ("slow", "slow")])
@@ -90,12 +90,20 @@ def test_a_release_that_is_bad_on_one_host_is_told_with_what_was_wrong(hosts: Ho
 @pytest.mark.parametrize(("bad", "refused"), [(3, False), (4, True)])
 def test_above_the_bound_it_is_no_though_little_was_asked(hosts: Hosts, bad: int, refused: bool) -> None:
     """4 of 640 are above 0.5 %, 3 are below; for the judge alone both are too few to fail."""
-    for slot in ("blue", "green"):
-        hosts.slots["alpha", slot]["bad"] = bad
+    hosts.slots["alpha", "green"]["bad"] = bad
     if not refused:
         preview.run(walk(Clock()))
         return
     with pytest.raises(GateSaidNo, match="4 of 640"):
+        preview.run(walk(Clock()))
+
+
+def test_what_is_about_as_slow_on_the_release_that_serves_is_no_reason_to_keep_it(hosts: Hosts) -> None:
+    for slot, slow in (("blue", REQUESTS // 4), ("green", REQUESTS // 3)):
+        hosts.slots["alpha", slot]["slow"] = slow
+    preview.run(walk(Clock()))
+    hosts.slots["alpha", "green"]["slow"] = REQUESTS * 2 // 3
+    with pytest.raises(GateSaidNo, match="213 of 640"):
         preview.run(walk(Clock()))
 
 

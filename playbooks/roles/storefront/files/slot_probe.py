@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """Ask releases in slots of this host, past the edge, so that one can be judged before anybody meets it.
 
-    slot-probe ask REQUESTS CONCURRENCY TIMEOUT_S SLOW_S SLOT PATH...
-                              requests to the slot, paths in turn, fewer where most of the first ones are bad or slow;
-                              prints {"requests", "bad", "slow", "p95_ms", "cpu_s", "faults"}
+    slot-probe ask REQUESTS WARM_UP CONCURRENCY TIMEOUT_S SLOW_S SLOT[,SLOT] PATH...
+                              so many requests to each slot, in turn, after some to warm up; paths in turn; fewer where
+                              most of the first ones are bad or slow; prints {SLOT: {"requests", "bad", "slow",
+                              "p95_ms", "cpu_s", "faults"}}
     slot-probe usage SLOT     prints {"memory_bytes", "memory_max_bytes", "restarts"}
 
 null: not known here. cpu_s: processor time that the slot's processes took meanwhile.
@@ -15,7 +16,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import http.client
-import itertools
 import json
 import os
 import subprocess
@@ -70,27 +70,44 @@ class Asked:
 
 
 def ask(
-    port: int, paths: list[str], requests: int, concurrency: int, timeout_s: float, slow_s: float
-) -> dict[str, Any]:
-    asked, numbers = Asked(slow_s), iter(range(requests))
-    turns, lock = itertools.cycle(paths), threading.Lock()
+    ports: dict[str, int], paths: list[str], requests: int, concurrency: int, timeout_s: float, slow_s: float
+) -> dict[str, Asked]:
+    """What each slot answered. They are asked in turn, so that what else the host does meets all alike."""
+    asked = {slot: Asked(slow_s) for slot in ports}
+    turns = iter([(slot, paths[number % len(paths)]) for number in range(requests) for slot in ports])
+    lock = threading.Lock()
 
     def one() -> None:
-        while not asked.hopeless():
+        while not any(seen.hopeless() for seen in asked.values()):
             with lock:
-                if next(numbers, None) is None:
-                    return
-                path = next(turns)
+                slot, path = next(turns, ("", ""))
+            if not slot:
+                return
             began = time.monotonic()
-            fault = answered(port, path, timeout_s)
-            asked.add(time.monotonic() - began, fault)
+            fault = answered(ports[slot], path, timeout_s)
+            asked[slot].add(time.monotonic() - began, fault)
 
     threads = [threading.Thread(target=one) for _ in range(concurrency)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return asked.told()
+    return asked
+
+
+def measured(ports: dict[str, int], warm_up: int, requests: int, how: tuple[list[str], int, float, float]) -> Any:
+    """The same, told, after some requests that don't count: a release that has just begun is slow at first."""
+    paths, concurrency, timeout_s, slow_s = how
+    ask(ports, paths, warm_up, concurrency, timeout_s, slow_s)
+    before = {slot: cpu_s(slot) for slot in ports}
+    asked = ask(ports, paths, requests, concurrency, timeout_s, slow_s)
+    return {slot: {**seen.told(), "cpu_s": _grown(before[slot], cpu_s(slot))} for slot, seen in asked.items()}
+
+
+def _grown(before: float | None, after: float | None) -> float | None:
+    # A slot that began anew meanwhile has lost what it took before.
+    known = before is not None and after is not None and after >= before
+    return round(after - before, 3) if known else None  # type: ignore[operator]
 
 
 def cpu_s(slot: str) -> float | None:
@@ -143,11 +160,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest="verb", required=True)
     asking = verbs.add_parser("ask")
-    asking.add_argument("requests", type=int)
-    asking.add_argument("concurrency", type=int)
-    asking.add_argument("timeout_s", type=float)
-    asking.add_argument("slow_s", type=float)
-    asking.add_argument("slot", choices=slots.SLOTS)
+    for name, kind in (
+        ("requests", int),
+        ("warm_up", int),
+        ("concurrency", int),
+        ("timeout_s", float),
+        ("slow_s", float),
+    ):
+        asking.add_argument(name, type=kind)
+    asking.add_argument("slots")
     asking.add_argument("paths", nargs="+")
     verbs.add_parser("usage").add_argument("slot", choices=slots.SLOTS)
     given = parser.parse_args()
@@ -155,13 +176,11 @@ def main() -> int:
         if given.verb == "usage":
             print(json.dumps(usage(given.slot)))
             return 0
-        port, before = slots.settings()["ports"][given.slot], cpu_s(given.slot)
-        told = ask(port, given.paths, given.requests, given.concurrency, given.timeout_s, given.slow_s)
-        after = cpu_s(given.slot)
-        # A slot that began anew meanwhile has lost what it took before.
-        known = before is not None and after is not None and after >= before
-        print(json.dumps({**told, "cpu_s": round(after - before, 3) if known else None}))
-    except (slots.Fault, OSError, subprocess.SubprocessError) as reason:
+        ports = slots.settings()["ports"]
+        asked = {slot: ports[slot] for slot in given.slots.split(",")}
+        how = (given.paths, given.concurrency, given.timeout_s, given.slow_s)
+        print(json.dumps(measured(asked, given.warm_up, given.requests, how)))
+    except (slots.Fault, OSError, KeyError, subprocess.SubprocessError) as reason:
         print(f"slot-probe: {reason}", file=sys.stderr)
         return 1
     return 0
