@@ -101,7 +101,8 @@ def run(
         if isinstance(reason, TillError):
             reason.facts |= {**deploy_record.facts(record), **papers}
         raise
-    return {**deploy_record.facts(record), **deploy_papers.closed(contract, record, "pass")}
+    papers = deploy_papers.closed(contract, record, "pass")
+    return {**deploy_record.facts(record), **papers}
 
 
 def _lead(
