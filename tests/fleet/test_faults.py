@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.fleet, pytest.mark.timeout(900)]
 LOAD_S = 10
 STORE_RETURNS_WITHIN_S = 90
 # A hold-down, a TTL, and what a busy machine adds.
-NAMES_WITHIN_S = POLICY["nameserver_hold_down_s"] + 20
+NAMES_WITHIN_S = POLICY["nameserver_hold_down_s"] + 60
 DATA = "/var/lib/postgresql/15/till"
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 SKEW_S = 600
@@ -184,6 +184,7 @@ def test_a_repository_that_is_away_slows_no_promotion(lab: Contract, before: str
             load.stop()
     well_again(lab)
     print(f"{after} led {elected_s:.1f} s after leader and repository went away")
-    assert elected_s < POLICY["postgres_ttl_s"]
+    # A restore_command that waits for its host would take minutes.
+    assert elected_s < 2 * POLICY["postgres_ttl_s"]
     assert max(load.acknowledged.values()) > at
     reconciled(lab, load)

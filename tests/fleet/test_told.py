@@ -23,8 +23,8 @@ HOLD_S = POLICY["notify_hold_s"]
 # A nameserver's check, the hold, a second's look, a claim, a delivery; and what a busy machine adds.
 START_WITHIN_S = POLICY["nameserver_health_interval_s"] + POLICY["nameserver_health_timeout_s"] + HOLD_S["lost"] + 40
 # Patroni's lease and its loop, and the same again.
-SWITCH_WITHIN_S = POLICY["postgres_ttl_s"] + 2 * POLICY["postgres_loop_wait_s"] + 20
-VERIFIED_WITHIN_S = 40
+SWITCH_WITHIN_S = POLICY["postgres_ttl_s"] + 2 * POLICY["postgres_loop_wait_s"] + 60
+VERIFIED_WITHIN_S = 90
 # A host boots, its copy is rewound or made anew, and the hold.
 HEAL_WITHIN_S = 180 + HOLD_S["heal"]
 STORY = ("start", "switch", "verified", "heal")
