@@ -165,9 +165,13 @@ def test_nobody_goes_on_with_what_has_ended_or_is_somebody_elses(store: Store) -
 
 
 def test_one_member_that_is_away_disturbs_nobody(store: Store) -> None:
-    with holding(store, lifetime_s=15) as first, store.silent(ADDRESSES[2]):
-        first.say("beat")
-        assert first.answer() == first.first
+    with holding(store, lifetime_s=30) as first, store.silent(ADDRESSES[2]):
+        # On a busy machine the two others may not answer within a second; the runner beats again then.
+        heard = []
+        while first.first not in heard and len(heard) < 5:
+            first.say("beat")
+            heard.append(first.answer())
+        assert heard[-1] == first.first, heard
         first.say("release")
         first.process.wait(10)
 
