@@ -260,7 +260,8 @@ def test_a_release_that_was_taken_back_is_returned_to_by_name_only(lab: Contract
 
 def killed_in(phase: str, version: str, after_s: float) -> None:
     """A till that is gone without a word, so long after it said that a phase begins."""
-    asked = begun(version, "--strategy", "rolling", "--bake-s", "10")
+    plan = ("rolling", "10") if phase == "steps" else ("blue-green", "2")
+    asked = begun(version, "--strategy", plan[0], "--bake-s", plan[1])
     assert asked.stderr is not None
     said = list[str]()
     try:
@@ -276,9 +277,7 @@ def killed_in(phase: str, version: str, after_s: float) -> None:
         asked.wait()
 
 
-@pytest.mark.parametrize(
-    ("phase", "after_s"), [("ship", 0.5), ("ship", 4), ("preview", 0.5), ("steps", 3), ("promote", 0), ("promote", 0.3)]
-)
+@pytest.mark.parametrize(("phase", "after_s"), [("ship", 0.5), ("preview", 0.5), ("steps", 3), ("promote", 0)])
 def test_a_till_that_is_killed_leaves_a_release_serving(
     lab: Contract, twin: str, tmp_path: Path, phase: str, after_s: float
 ) -> None:
