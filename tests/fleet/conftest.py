@@ -38,7 +38,8 @@ def inside(host: str, command: str) -> str:
 def unwatched(lab: Contract) -> Iterator[None]:
     """After a file's last deploy nobody watches it: later tests break the fleet, and a watch might answer to that."""
     yield
-    assert till("watch", STACK, "--end")[0] == 0
+    # 2: nobody watches.
+    assert till("watch", STACK, "--end")[0] in (0, 2)
 
 
 @pytest.fixture(scope="module")

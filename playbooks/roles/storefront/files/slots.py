@@ -140,11 +140,13 @@ def ended(before: dict[str, Any]) -> dict[str, Any]:
 
 def arm(lease_s: float) -> None:
     """A timer of systemd's ends the try, whatever becomes of who began it."""
-    subprocess.run(["/usr/bin/systemctl", "stop", f"{TIMER}.timer"], check=False, capture_output=True, timeout=20)
-    command = ["/usr/bin/systemd-run", "--quiet", "--collect", f"--unit={TIMER}", f"--on-active={lease_s + 1:g}s"]
-    done = subprocess.run([*command, PROGRAM, "expire"], check=False, capture_output=True, text=True, timeout=20)
+    subprocess.run(["/usr/bin/systemctl", "stop", f"{TIMER}-*.timer"], check=False, capture_output=True, timeout=20)
+    # A name of its own: one that fires just now has its unit still.
+    unit = f"--unit={TIMER}-{time.time_ns():x}"
+    command = ["/usr/bin/systemd-run", "--quiet", "--collect", unit, f"--on-active={lease_s + 1:g}s", PROGRAM, "expire"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=20)
     if done.returncode:
-        raise slots.Fault(f"no timer would end the try ({done.stderr.strip()}): systemctl status {TIMER}.timer")
+        raise slots.Fault(f"no timer would end the try ({done.stderr.strip()}): systemctl list-timers '{TIMER}-*'")
 
 
 def up(slot: str) -> None:
