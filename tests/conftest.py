@@ -13,6 +13,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from infra.contract import Contract
+from tests import store as consensus
 from till import stack
 from till.paths import CHECKOUT, VENV_BIN
 
@@ -91,3 +92,17 @@ def lab() -> Iterator[Contract]:
             assert code == 0, (told, messages[-4000:])
             if STACK == SECOND:
                 stack.settings_file(SECOND).unlink()
+
+
+@pytest.fixture(scope="module")
+def running_store() -> Iterator[consensus.Store]:
+    """etcd's three members, for the tests of a file."""
+    with consensus.running() as store:
+        yield store
+
+
+@pytest.fixture
+def store(running_store: consensus.Store) -> consensus.Store:
+    """A store in which nobody holds the stack's lock."""
+    running_store.wait(while_held=True)
+    return running_store

@@ -49,19 +49,7 @@ class Deploy:
         Raises GateSaidNo when a gate said no and the old release serves (again), TillError when it failed before any
         traffic moved; both carry the same as their facts.
         """
-        try:
-            self._run()
-        except (TillError, KeyboardInterrupt) as reason:
-            verdict = self.record.verdict if self.record.verdict == "insufficient" else "fail"
-            told = reason.message if isinstance(reason, TillError) else "interrupted"
-            papers = deploy_papers.closed(self.workplace.contract, self.record, verdict, told)
-            if isinstance(reason, TillError):
-                reason.facts |= self._facts(papers)
-            raise
-        return self._facts(deploy_papers.closed(self.workplace.contract, self.record, "pass"))
-
-    def _facts(self, papers: dict[str, str]) -> dict[str, Any]:
-        return {**deploy_record.facts(self.record), "changed": self.changed, **papers}
+        return deploy_papers.after(self.workplace.contract, self.record, self._run, lambda: {"changed": self.changed})
 
     def _run(self) -> None:
         steps = self.wish.steps()

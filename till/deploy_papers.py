@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from infra.contract import Contract
 from till import deploy_record, deploy_report, post_mortem, release, release_diff
 from till.deploy_record import Record, Verdict
 from till.errors import TillError
+
+
+def after(
+    contract: Contract, record: Record, work: Callable[[], None], more: Callable[[], dict[str, Any]] = dict
+) -> dict[str, Any]:
+    """Do the work that the record is of, end the record however that ends; returns what the verb tells, `more` too.
+
+    What the work raises goes on; a TillError has the same as its facts.
+    """
+    try:
+        work()
+    except (TillError, KeyboardInterrupt) as reason:
+        verdict = record.verdict if record.verdict == "insufficient" else "fail"
+        papers = closed(contract, record, verdict, reason.message if isinstance(reason, TillError) else "interrupted")
+        if isinstance(reason, TillError):
+            reason.facts |= {**deploy_record.facts(record), **more(), **papers}
+        raise
+    # The facts are those of the record's end.
+    papers = closed(contract, record, "pass")
+    return {**deploy_record.facts(record), **more(), **papers}
 
 
 def closed(

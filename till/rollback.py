@@ -93,16 +93,7 @@ def run(
         new_sha256=manifest.sha256,
         override=override,
     )
-    try:
-        _lead(workplace, record, manifest, progress, held)
-    except (TillError, KeyboardInterrupt) as reason:
-        told = reason.message if isinstance(reason, TillError) else "interrupted"
-        papers = deploy_papers.closed(contract, record, "fail", told)
-        if isinstance(reason, TillError):
-            reason.facts |= {**deploy_record.facts(record), **papers}
-        raise
-    papers = deploy_papers.closed(contract, record, "pass")
-    return {**deploy_record.facts(record), **papers}
+    return deploy_papers.after(contract, record, lambda: _lead(workplace, record, manifest, progress, held))
 
 
 def _lead(

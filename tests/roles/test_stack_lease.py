@@ -12,26 +12,12 @@ from typing import Any
 
 import pytest
 
-from tests import store as consensus
 from tests.programs import load
 from tests.store import ADDRESSES, Store
 
 LIFETIME_S = 3
 # etcd ends leases in steps of half a second, and this machine may be busy.
 MARGIN_S = 3
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Store]:
-    with consensus.running() as store:
-        yield store
-
-
-@pytest.fixture
-def store(running: Store) -> Iterator[Store]:
-    """A store in which nobody holds the lock."""
-    running.wait(while_held=True)
-    yield running
 
 
 class Holding:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +15,6 @@ from typing import Any, cast
 import pytest
 
 from infra.contract import Contract
-from tests import store as consensus
 from tests.store import ADDRESSES, Store
 from tests.till.conftest import contract_of, host
 from till import lease, probe
@@ -58,18 +57,6 @@ class Place:
 
 def held_by(place: Place, verb: str, progress: Progress | None = None) -> AbstractContextManager[lease.Lease]:
     return lease.held(cast(Workplace, place), verb, progress)
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Store]:
-    with consensus.running() as store:
-        yield store
-
-
-@pytest.fixture
-def store(running: Store) -> Iterator[Store]:
-    running.wait(while_held=True)
-    yield running
 
 
 @pytest.fixture(autouse=True)

@@ -18,8 +18,8 @@ PHASE = "preview"
 def run(walk: Walk) -> dict[str, Any]:
     """Every gate of the preview; raises GateSaidNo with the first no. Returns the purchase, if one was made."""
     asked = _asked(walk)
-    _errors(walk, asked)
-    _slow(walk, asked)
+    _judge(walk, asked, "errors", "bad")
+    _judge(walk, asked, "slow", "slow")
     usage.cpu(walk, PHASE, asked)
     usage.gate(walk, PHASE)
     if walk.manifest.smoke != "purchase":
@@ -76,14 +76,6 @@ def _paths(manifest: release.Manifest) -> list[str]:
 def _sum(asked: dict[str, dict[str, dict[str, Any]]], side: str, bad: str) -> Counts:
     told = [found[side] for found in asked.values() if side in found]
     return sum((Counts(one["requests"], one[bad]) for one in told), NOTHING)
-
-
-def _errors(walk: Walk, asked: dict[str, dict[str, dict[str, Any]]]) -> None:
-    _judge(walk, asked, "errors", "bad")
-
-
-def _slow(walk: Walk, asked: dict[str, dict[str, dict[str, Any]]]) -> None:
-    _judge(walk, asked, "slow", "slow")
 
 
 def _judge(walk: Walk, asked: dict[str, dict[str, dict[str, Any]]], measure: str, bad: str) -> None:
