@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
 from infra.contract import Contract
 from tests.conftest import STACK, till
+from till.paths import log_dir
 
 # A user pays once a second at most; a new user each time keeps tests apart from the limit.
 PAYMENT_INTERVAL_S = 1.1
@@ -32,6 +34,31 @@ def inside(host: str, command: str) -> str:
     return subprocess.run(
         ["docker", "exec", container(host), "sh", "-c", command], capture_output=True, text=True, check=True
     ).stdout
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What the hosts' programs said while a test failed: whole beside the other logs, the ends in the report."""
+    report = yield
+    if report.failed and call.when != "teardown":
+        journals = list(what_hosts_said(item.name, call.start))
+        report.sections.append(("What hosts said", "\n".join(journals)))
+    return report
+
+
+def what_hosts_said(test: str, since: float) -> Iterator[str]:
+    """The end of what each host's own programs said since then, after all of its journal is written to a log."""
+    name = re.sub(r"[^a-zA-Z0-9]+", "-", test)[:80]
+    journal = f"journalctl --no-pager -o short-precise --since @{int(since)}"
+    for host in ("alpha", "bravo", "ops", "outside"):
+        try:
+            (log_dir() / f"failed-{STACK}-{name}-{host}.log").write_text(inside(host, journal))
+            ours = inside(host, f"{journal} -u 'till-*' -u patroni | tail -n 6").splitlines()
+        except (subprocess.CalledProcessError, StopIteration):
+            ours = ["does not run"]
+        yield from (f"{host}: {line[:200]}" for line in ours)
 
 
 @pytest.fixture(scope="module")

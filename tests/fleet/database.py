@@ -6,12 +6,14 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from infra.contract import Contract
 from tests.fleet.conftest import STACK, inside, till
 from tests.fleet.places import edges
+from tests.policy import POLICY
 from till import restore, status
 from till.paths import CHECKOUT, VENV_BIN
 from till.workplace import opened
@@ -22,11 +24,13 @@ ELECTED_WITHIN_S = 90
 PSQL = "runuser -u postgres -- psql -XAtqc"
 
 
-def until(what: str, holds: Any, deadline_s: float = 60) -> None:
+def until(what: str, holds: Callable[[], Any], deadline_s: float = 60) -> Any:
+    """Wait for it to hold; what it said then. What it asks may say something else a moment later."""
     deadline = time.monotonic() + deadline_s
-    while not holds():
+    while not (found := holds()):
         assert time.monotonic() < deadline, what
         time.sleep(0.5)
+    return found
 
 
 def faults() -> list[str]:
@@ -52,14 +56,17 @@ def leads(lab: Contract) -> str:
 
 
 def leader(lab: Contract) -> str:
-    until("no database leads", lambda: leads(lab), 90)
-    return leads(lab)
+    return str(until("no database leads", lambda: leads(lab), 90))
 
 
 def elected(lab: Contract, *gone: str) -> str:
     """Who leads as soon as somebody does who is none of these."""
-    until("nobody takes over", lambda: leads(lab) not in ("", *gone), ELECTED_WITHIN_S)
-    return leads(lab)
+
+    def other() -> str:
+        led = leads(lab)
+        return "" if led in gone else led
+
+    return str(until("nobody takes over", other, ELECTED_WITHIN_S))
 
 
 def well_again(lab: Contract, deadline_s: float = 240) -> None:
@@ -72,9 +79,17 @@ def well_again(lab: Contract, deadline_s: float = 240) -> None:
 
 
 def home(lab: Contract) -> None:
-    """Have the fleet well, and led by its first site."""
+    """Have the fleet well, led by its first site, and names lead there, whatever a hold-down had them do before."""
     well_again(lab)
     until("the first site does not lead", lambda: till("failback", STACK)[0] == 0, 240)
+    until("names do not lead where the database does", lambda: names_follow(lab), POLICY["nameserver_hold_down_s"] + 90)
+
+
+def names_follow(lab: Contract) -> bool:
+    """Whether nothing is wrong, and every nameserver leads to the leader's site."""
+    code, told, _ = till("status", STACK)
+    site_of = {host.name: host.site for host in lab.hosts}
+    return code == 0 and told["dns"]["sites"] == [site_of.get(told["database"]["leader"])]
 
 
 def well_led(lab: Contract) -> str:

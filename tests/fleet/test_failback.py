@@ -27,6 +27,8 @@ AFTER_S = 12
 MOVES_WITHIN_S = AFTER_S + 60
 # The link drops so often, for so long each time: shorter than the hold-down and Patroni's lease, longer than a check.
 DROPS, DROP_S, BETWEEN_S = 8, 4, 4
+# Longer than what the last drop may cause, shorter than all of them: the way back after them is no ping-pong.
+AFTER_DROPS_S = 40
 # Every packet of every other host, both ways: as netem at a loss of all, but on kernels without it, too. Ends itself.
 DROPPING = f"""
 for n in $(seq {DROPS}); do
@@ -130,7 +132,7 @@ def test_a_link_that_drops_every_few_seconds_moves_the_leader_and_the_names_once
         subprocess.run(["docker", "exec", "--detach", container(host), "sh", "-c", DROPPING], check=True, timeout=30)
         try:
             if policy == "automatic":
-                with automatic(lab, AFTER_S):
+                with automatic(lab, AFTER_DROPS_S):
                     watched(lab, leaders, began)
             else:
                 watched(lab, leaders, began)

@@ -50,5 +50,7 @@ class Told:
         def found() -> list[Message]:
             return [one for one in self.all(kind) if words in one.title + one.text]
 
-        until(f"nobody was told: {kind} {words}; told were {[one.title for one in self.all()]}", found, deadline_s)
-        return found()[0]
+        try:
+            return until(f"nobody was told: {kind} {words}", found, deadline_s)[0]  # type: ignore[no-any-return]
+        except AssertionError as reason:
+            raise AssertionError(f"{reason}; told were {[one.title for one in self.all()]}") from None

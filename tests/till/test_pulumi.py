@@ -106,4 +106,6 @@ def test_words_of_pulumi(words: str, told: str) -> None:
 def test_a_stack_of_another_project_is_refused() -> None:
     with pytest.raises(UsageError, match=r"there is no Pulumi.nope.yaml") as raised:
         stack.contract("nope")
-    assert raised.value.next_command == "choose one of lab, production, staging"
+    begins, _, stacks = raised.value.next_command.partition("choose one of ")
+    # Tests beside this one may have stacks of their own.
+    assert (begins, {"lab", "production", "staging"} - set(stacks.split(", "))) == ("", set())

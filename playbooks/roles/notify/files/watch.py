@@ -128,6 +128,7 @@ def remember(memory: Memory) -> None:
 def watch(settings: dict[str, Any]) -> None:
     fleet = Fleet(settings["site_of"], tuple(one["name"] for one in settings["neighbours"]), settings["hold"])
     memory, fault = remembered(settings), ""
+    remember(memory)
     etcd, quorum = Etcd(settings["etcd"], settings["etcd_timeout_s"]), Quorum()
     away = Away(settings["neighbours"], settings["probe_port"], settings["probe_interval_s"])
     away.start()
