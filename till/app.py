@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from till.errors import UsageError
 
@@ -27,8 +27,10 @@ class Service(BaseModel):
     `probe_paths` are asked past the edge before anybody meets a release, besides the paths of health and version.
     `metrics_path` answers with Prometheus metrics where there is one. `migrations` says what the release does to the
     database: `expand` adds what the release before it does not mind, `contract` removes what an older one needs;
-    `runs_beside` names the versions that do without it (till/rollout/migrations.py). `requires_env` names what must be
-    in its environment and not empty.
+    `runs_beside` names the versions that do without it (till/rollout/migrations.py); `migrate` is the command that does
+    it, run once, before any slot starts: what was done already it is to leave alone. `requires_env` names what must be
+    in its environment and not empty. `assets_path` is how the paths of files begin whose names change with what is in
+    them (hashed): both releases are asked for them, so that pages from before a switch go on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,9 +39,11 @@ class Service(BaseModel):
     version_path: str = ""
     probe_paths: list[str] = []
     metrics_path: str = ""
+    assets_path: Annotated[str, Field(pattern=r"^(/\S+/)?$")] = ""
     runtime: str = ""
     smoke: Literal["purchase", "none"] = "purchase"
     migrations: Literal["none", "expand", "contract"] = "none"
+    migrate: str = ""
     runs_beside: list[str] = []
     requires_env: list[Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$")]] = []
 
@@ -51,6 +55,12 @@ class App(Service):
     build: list[str]
     artefact: Annotated[str, AfterValidator(_below)]
     test: list[str] = []
+
+    @model_validator(mode="after")
+    def _says_what_it_migrates(self) -> App:
+        if self.migrate and self.migrations == "none":
+            raise ValueError("migrate is there, so migrations must say what it does: expand or contract")
+        return self
 
 
 def describe(source: Path) -> App:

@@ -10,7 +10,7 @@ from till import deploy_papers, deploy_record, lease, release, serving, ship, sl
 from till.deploy_record import Record
 from till.errors import GateSaidNo, Interrupted, TillError
 from till.progress import Progress
-from till.rollout import migrations, plan, preview
+from till.rollout import ledger, migrations, plan, preview
 from till.rollout.vps import Edges, Intent
 from till.rollout.walk import Walk
 from till.thresholds import thresholds
@@ -82,6 +82,8 @@ class Deploy:
                 preview.run(walk)
             with self._phase("steps"):
                 walk.go(steps)
+                if self.manifest.smoke == "purchase":
+                    ledger.gate(walk, "steps")
         self.held.check()
         with self._phase("promote"):
             began = time.monotonic()

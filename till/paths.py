@@ -23,6 +23,11 @@ def deploys_dir(stack: str) -> Path:
     return STATE / "deploys" / stack
 
 
+def signoffs_dir(stack: str) -> Path:
+    """Sign-off documents, one for each release."""
+    return STATE / "signoffs" / stack
+
+
 def lock_file(stack: str) -> Path:
     return STATE / "locks" / f"{stack}.json"
 

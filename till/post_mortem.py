@@ -16,6 +16,7 @@ from till import incident
 from till.deploy_record import NAME, Record, Step
 from till.deploy_traffic import totals
 from till.incident_document import PEOPLE
+from till.markdown import cell
 from till.paths import CHECKOUT
 
 TEMPLATE = CHECKOUT / "templates" / "post_mortem.md.j2"
@@ -58,7 +59,7 @@ def render(record: Record) -> str:
     environment = jinja2.Environment(  # noqa: S701 - Markdown for people, no page
         undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
-    environment.finalize = _cell
+    environment.finalize = cell
     deploy = record.kind == "deploy"
     fate, serves = _fate(record)
     text = environment.from_string(TEMPLATE.read_text()).render(
@@ -164,10 +165,3 @@ def _day(record: Record, at_s: float) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _cell(value: Any) -> Any:
-    """One line that ends no cell of a table and is no HTML."""
-    if not isinstance(value, str) or value == PEOPLE:
-        return value
-    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", " ".join(value.split()).replace("|", "\\|"))

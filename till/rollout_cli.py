@@ -44,11 +44,17 @@ def signoff(
     )
 
 
-def checklist(stack: Stack, version: Version, strategy: Strategy = "", as_json: Json = False) -> None:
+def checklist(
+    stack: Stack,
+    version: Version,
+    strategy: Strategy = "",
+    document: Annotated[bool, typer.Option("--document", help="write the guide's sign-off document, too")] = False,
+    as_json: Json = False,
+) -> None:
     """The guide's checklist for a release: what is checked, what is signed, what is missing."""
     from till import rollout_flow
 
-    answer(stack, as_json, lambda _progress: rollout_flow.listed(stack, version, strategy), _show_checklist)
+    answer(stack, as_json, lambda _progress: rollout_flow.listed(stack, version, strategy, document), _show_checklist)
 
 
 def history(
@@ -75,6 +81,8 @@ def _show_checklist(found: dict[str, Any]) -> None:
         for one in items:
             table.add_row(one["item"], one["says"], one["by"], words[one["passed"]], _plain(one["sentence"]))
     console.print(table)
+    if "document" in found:
+        console.print(f"  document {found['document']}", markup=False, soft_wrap=True)
     for command in found["next"]:
         console.print(f"  next: {command}", markup=False, soft_wrap=True)
 

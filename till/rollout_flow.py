@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from till import history, journal, journal_head, release, signoff, stack, watch
+from infra.contract import Contract
+from till import deploy_record, history, journal, journal_head, release, signoff, signoff_document, stack, watch
 from till.errors import TillError
 from till.gates import Verdict
 from till.paths import journal_file
@@ -86,19 +88,42 @@ def _kept(name: str) -> str:
     return f"warning: {reason}" if reason else "the journal's head is kept on the stack"
 
 
-def listed(name: str, version: str, strategy: str) -> dict[str, Any]:
-    """The checklist of a release as it stands; ok where a deploy would not be refused."""
+def listed(name: str, version: str, strategy: str, document: bool = False) -> dict[str, Any]:
+    """The checklist of a release as it stands; ok where a deploy would not be refused.
+
+    With `document` the guide's sign-off document is written, and `document` in the answer is its path.
+    """
     contract = stack.contract(name)
     manifest = release.load(contract, version)
     with opened(contract) as workplace:
         verdicts = judged(workplace, manifest, planned(strategy))
     refused = checklist.refusal(name, version, verdicts)
+    items = list(checklist.rows(contract.environment, verdicts))
     return {
         "ok": refused is None,
         "version": version,
-        "items": list(checklist.rows(contract.environment, verdicts)),
+        "items": items,
         "next": refused.next_command.splitlines() if refused else [f"till deploy {name} {version}"],
+        **({"document": str(_documented(contract, manifest, planned(strategy), items))} if document else {}),
     }
+
+
+def _documented(contract: Contract, manifest: Manifest, plan_text: str, items: list[dict[str, Any]]) -> Path:
+    now, rules = datetime.now(UTC), thresholds()["signoff"]
+    found = record(contract.stack, manifest, plan_text)
+    roles = {role: one["title"] for role, one in rules["roles"].items()}
+    deploys = [one for one in deploy_record.every(contract.stack) if one.new_version == manifest.version]
+    known = signoff_document.Known(
+        stack=contract.stack,
+        environment=contract.environment,
+        version=manifest.version,
+        sha256=manifest.sha256,
+        digest=found.digest,
+        items=tuple(items),
+        roles=tuple((title, signoff.verdict(found, role, "", rules, now)) for role, title in roles.items()),
+        record=next((one for one in reversed(deploys) if one.kind == "deploy"), None),
+    )
+    return signoff_document.write(known, now)
 
 
 def _fetch(name: str, progress: Progress) -> None:

@@ -85,3 +85,21 @@ def before(lab: Contract, led_home: None) -> Iterator[str]:
 
     yield well_led(lab)
     well_again(lab)
+
+
+@pytest.fixture(scope="module")
+def twin(lab: Contract, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A release that is as good as the one that serves."""
+    from tests.fleet.variants import variant
+
+    return variant(tmp_path_factory.mktemp("twin"), "")
+
+
+@pytest.fixture
+def served(lab: Contract) -> Iterator[None]:
+    """The built release serves before the test, and again after it."""
+    from tests.fleet.deploys import serve_built
+
+    serve_built(lab)
+    yield
+    serve_built(lab)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import http.client
-import json
-import subprocess
 import time
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,63 +14,22 @@ from benchmarks.visits import Visits
 from infra.contract import Contract
 from tests.fleet.conftest import STACK, inside, till
 from tests.fleet.database import until
-from tests.fleet.places import edges, first
+from tests.fleet.deploys import (
+    PER_S,
+    POLICY,
+    begun,
+    deployed,
+    holds,
+    led_alone,
+    serves,
+    shown,
+    tried,
+)
+from tests.fleet.places import first
 from tests.fleet.variants import BUILT, variant
 from till import deploy_record, probe
-from till.paths import CHECKOUT, VENV_BIN, release_dir
-from till.thresholds import thresholds
 
-pytestmark = [pytest.mark.fleet, pytest.mark.usefixtures("unwatched"), pytest.mark.timeout(600)]
-POLICY = thresholds()["rollout"]
-PER_S = 20
-SLOTS = "/usr/local/lib/till/slots"
-
-
-@pytest.fixture(scope="module")
-def twin(lab: Contract, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A release that is as good as the one that serves."""
-    return variant(tmp_path_factory.mktemp("twin"), "")
-
-
-@pytest.fixture(autouse=True)
-def served(lab: Contract) -> Iterator[None]:
-    """The built release serves before each test, and again after it."""
-    if not serves(lab, BUILT):
-        assert till("deploy", STACK, BUILT, "--bake-s", "0")[0] == 0
-    yield
-    if not serves(lab, BUILT):
-        assert till("deploy", STACK, BUILT, "--bake-s", "0")[0] == 0
-
-
-def serves(lab: Contract, version: str) -> bool:
-    return set(probe.served_versions(lab, probe.public_trust(lab)).values()) == {version}
-
-
-def shown(host: str) -> dict[str, Any]:
-    return dict(json.loads(inside(host, f"{SLOTS} show")))
-
-
-def deployed(version: str, *options: str) -> tuple[int, dict[str, Any]]:
-    code, told, messages = till("deploy", STACK, version, *options)
-    shorter = {
-        key: told.get(key) for key in ("verdict", "reason", "switch_s", "rollback_s", "failed_requests", "phases")
-    }
-    print(f"{version} {' '.join(options)}: exit code {code}, {shorter}")
-    if code not in (0, 3):
-        print(messages[-3000:])
-    return code, told
-
-
-def begun(version: str, *options: str) -> subprocess.Popen[str]:
-    """A deploy by a till of its own."""
-    return subprocess.Popen(
-        [str(VENV_BIN / "till"), "deploy", STACK, version, *options, "--json"],
-        cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
-def tried(lab: Contract, percent: int) -> bool:
-    return all((shown(host)["canary"] or {}).get("percent") == percent for host in edges(lab))
+pytestmark = [pytest.mark.fleet, pytest.mark.usefixtures("unwatched", "served"), pytest.mark.timeout(600)]
 
 
 def test_blue_green_under_load_fails_no_request(lab: Contract, twin: str) -> None:
@@ -122,7 +78,7 @@ def test_a_canary_without_traffic_proves_nothing_and_goes(lab: Contract, twin: s
         asked.kill()
         asked.wait()
     # Nobody renews the lease of the one that was killed.
-    until("the canary stays", lambda: all(shown(host)["canary"] is None for host in edges(lab)), POLICY["lease_s"] + 15)
+    until("the canary stays", lambda: led_alone(lab), POLICY["lease_s"] + 15)
     assert serves(lab, BUILT)
     assert deployed(twin, "--bake-s", "0")[0] == 0
 
@@ -142,31 +98,6 @@ def test_a_canary_that_fails_is_out_before_it_is_met_often(lab: Contract, tmp_pa
     print(f"{len(met)} of {len(visits.all)} visits met it, {share:.3%} of one minute's")
     # The bar is 0.1 %; a busy machine reads its metrics later.
     assert 0 < share <= 0.01
-    assert serves(lab, BUILT)
-
-
-FAULTS = {
-    "payments fail though health is well": 'if (path.endsWith("/create-order")) return fail(500);',
-    "p95 is slow": 'if (!path.startsWith("/api/metrics")) { setTimeout(pass, 900); return true; }',
-    "memory leaks": "kept.push(Buffer.alloc(3e6, 1));",
-}
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_broken_release_is_found_before_anybody_meets_it(lab: Contract, tmp_path: Path, fault: str) -> None:
-    bad = variant(tmp_path, FAULTS[fault])
-    with Visits(lab, PER_S) as visits:
-        code, told = deployed(bad)
-    assert code == 3 and told["verdict"] == "fail" and told["reason"], told
-    assert visits.failed == [] and visits.of(bad) == []
-    assert serves(lab, BUILT)
-
-
-def test_a_release_that_dies_after_20_s_is_taken_back(lab: Contract, tmp_path: Path) -> None:
-    bad = variant(tmp_path, "", "setTimeout(() => process.exit(1), 20000);")
-    code, told = deployed(bad)
-    assert code == 3 and told["verdict"] == "fail", told
-    assert told["rollback_s"] is not None
     assert serves(lab, BUILT)
 
 
@@ -192,44 +123,33 @@ def test_a_checkout_stays_with_its_release(lab: Contract, twin: str) -> None:
         assert shop.ask("GET", "/api/version").json()["version"] == twin
 
 
-def holds(lab: Contract) -> dict[str, tuple[Any, ...]]:
-    """By host which slot serves and what is in each."""
-    return {host: tuple(shown(host)[key] for key in ("active", "blue", "green", "canary")) for host in edges(lab)}
+def with_file(folder: Path, name: str) -> tuple[str, str]:
+    """A release that alone has a file, as each build has files of its own; its version, and the file's path."""
+    path = f"/_next/static/{name}-{time.time_ns()}.js"
+    answers = f'if (path === "{path}") {{ response.end("{name}"); return true; }}'
+    return variant(folder, answers, descriptor="assets_path: /_next/static/\n"), path
 
 
-def test_an_artefact_that_is_not_what_was_signed_is_not_shipped(lab: Contract, tmp_path: Path) -> None:
-    bad, before = variant(tmp_path, ""), holds(lab)
-    with (release_dir(STACK, bad) / "artefact.tar.gz").open("ab") as artefact:
-        artefact.write(b"x")
-    code, told = deployed(bad)
-    assert code == 3 and "artefact.tar.gz is not what was built" in told["error"] and told["next"], told
-    assert holds(lab) == before and serves(lab, BUILT)
+def test_pages_from_before_a_switch_find_their_files_and_so_do_those_from_before_a_rollback(
+    lab: Contract, tmp_path: Path
+) -> None:
+    (old, old_file), (new, new_file) = with_file(tmp_path, "old"), with_file(tmp_path, "new")
+    assert deployed(old, "--bake-s", "0")[0] == 0
+    with Visits(lab, PER_S, path=old_file) as visits:
+        assert deployed(new, "--bake-s", "0")[0] == 0
+        found = {path: asked(lab, path) for path in (old_file, new_file, "/_next/static/nobodys.js")}
+        assert till("rollback", STACK)[0] == 0 and serves(lab, old)
+        later = asked(lab, new_file)
+    assert list(found.values()) == [200, 200, 404]
+    assert later == 200
+    assert visits.failed == [] and len(visits.all) > PER_S
 
 
-def test_a_migration_that_the_serving_release_would_not_survive_is_not_shipped(lab: Contract, tmp_path: Path) -> None:
-    bad, before = variant(tmp_path, "", descriptor="migrations: contract\n"), holds(lab)
-    code, told = deployed(bad)
-    assert (code, told["verdict"]) == (3, "fail"), told
-    assert "contracts the database" in told["error"] and BUILT in told["error"] and told["next"]
-    assert holds(lab) == before and serves(lab, BUILT)
-
-
-def test_a_migration_that_the_serving_release_survives_comes_and_can_be_left(lab: Contract, tmp_path: Path) -> None:
-    good = variant(tmp_path, "", descriptor=f"migrations: contract\nruns_beside: [{BUILT}]\n")
-    assert deployed(good, "--bake-s", "0")[0] == 0 and serves(lab, good)
-    code, told, messages = till("rollback", STACK)
-    assert (code, told["new_version"]) == (0, BUILT), messages[-2000:]
-
-
-def test_a_secret_that_is_missing_is_named_and_no_value_is(lab: Contract, tmp_path: Path) -> None:
-    needs = "requires_env: [PAYPAL_CLIENT_SECRET, NO_SUCH_KEY]\n"
-    bad, before = variant(tmp_path, "", descriptor=needs), holds(lab)
-    code, told, messages = till("deploy", STACK, bad)
-    assert (code, told["verdict"]) == (3, "fail"), told
-    assert "NO_SUCH_KEY of requires_env" in told["error"] and "PAYPAL_CLIENT_SECRET" not in told["error"]
-    secret = lab.secrets["paypal_client_secret"].get_secret_value()
-    assert secret not in messages and secret not in json.dumps(told)
-    assert holds(lab) == before and serves(lab, BUILT)
+def asked(lab: Contract, path: str) -> int:
+    """The status of a path of the shop."""
+    trust, address = probe.public_trust(lab), probe.resolve(lab, lab.names.shop)[0]
+    with probe.Site(lab.names.shop, address, trust) as shop:
+        return int(shop.ask("GET", path).status_code)
 
 
 def test_a_rollback_by_hand_under_load_fails_no_request(lab: Contract, twin: str) -> None:
@@ -258,42 +178,18 @@ def test_a_release_that_was_taken_back_is_returned_to_by_name_only(lab: Contract
     assert till("rollback", STACK, twin)[0] == 0 and serves(lab, twin)
 
 
-def killed_in(phase: str, version: str, after_s: float) -> None:
-    """A till that is gone without a word, so long after it said that a phase begins."""
-    plan = ("rolling", "10") if phase == "steps" else ("blue-green", "2")
-    asked = begun(version, "--strategy", plan[0], "--bake-s", plan[1])
-    assert asked.stderr is not None
-    said = list[str]()
-    try:
-        while not (said and said[-1].split(maxsplit=1)[1:] == [phase]):
-            line = asked.stderr.readline()
-            assert line, (phase, said[-20:])
-            said.append(line.strip())
-        time.sleep(after_s)
-        assert asked.poll() is None, (phase, said[-20:])
-    finally:
-        # What it started may have its pipes still: nobody waits for their end.
-        asked.kill()
-        asked.wait()
-
-
-@pytest.mark.parametrize(("phase", "after_s"), [("ship", 0.5), ("preview", 0.5), ("steps", 3), ("promote", 0)])
-def test_a_till_that_is_killed_leaves_a_release_serving(
-    lab: Contract, twin: str, tmp_path: Path, phase: str, after_s: float
-) -> None:
-    # One that hosts have already is shipped in no time.
-    new = variant(tmp_path, "") if phase == "ship" else twin
-    with Visits(lab, PER_S, limit_s=400) as visits:
-        killed_in(phase, new, after_s)
-        # A try that nobody goes on with ends by itself.
-        until(
-            "the try stays", lambda: all(shown(host)["canary"] is None for host in edges(lab)), POLICY["lease_s"] + 15
-        )
-        left = set(probe.served_versions(lab, probe.public_trust(lab)).values())
-        assert left <= {BUILT, new} and (phase == "promote" or left == {BUILT})
-        unfinished = deploy_record.load(STACK, deploy_record.names(STACK)[-1])
-        assert (unfinished.new_version, unfinished.verdict) == (new, "unfinished")
-        assert deployed(new, "--bake-s", "0")[0] == 0
-    assert visits.failed == []
-    assert {one.version for one in visits.all} <= {BUILT, new}
-    assert serves(lab, new)
+def test_an_upgrade_of_haproxys_package_under_load_fails_no_request(lab: Contract) -> None:
+    host = first(lab)
+    master = "$(systemctl show --property=MainPID --value haproxy)"
+    running = f"echo {master} $(pgrep -P {master}); readlink /proc/{master}/exe"
+    before = inside(host, running)
+    with Visits(lab, 2 * PER_S) as visits:
+        time.sleep(2)
+        inside(host, "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --reinstall haproxy")
+        time.sleep(3)
+    after = inside(host, running)
+    assert visits.failed == [] and len(visits.all) > 2 * PER_S
+    # The master is the same process with the new program in it; its worker is another one.
+    assert after.split()[0] == before.split()[0] and after.split()[1] != before.split()[1]
+    assert after.splitlines()[1] == "/usr/sbin/haproxy"
+    assert serves(lab, BUILT)

@@ -21,7 +21,7 @@ POLICY = {
 }
 EMPTY = {
     "active": None, "blue": None, "green": None, "canary": None, "sticky": {}, "digests": {}, "checks": {},
-    "metrics": {}, "latest": None, "intent": None,
+    "metrics": {}, "assets": {}, "served": [], "latest": None, "intent": None,
 }  # fmt: skip
 
 
@@ -37,6 +37,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "BACKEND": "haproxy/slots.cfg",
             "TOKENS": "haproxy/tokens.map",
             "GIVEN": "haproxy/given.map",
+            "ASSETS": "haproxy/assets.map",
         },
     }.items():
         loaded = load("storefront", module)

@@ -66,6 +66,8 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setitem(sys.modules, "till_backend", edge)
     signature = load("storefront", "till_signature")
     monkeypatch.setitem(sys.modules, "till_signature", signature)
+    units = load("storefront", "till_units")
+    monkeypatch.setitem(sys.modules, "till_units", units)
     release = load("storefront", "release")
     policy = {"ports": {"blue": 1, "green": 2}, "start_deadline_s": 5, "releases_kept": 0, "check_path": "/up"}
     policy |= {"check_interval_ms": 500, "check_fall": 3}
@@ -77,8 +79,8 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(signature, "KEY", tmp_path / "key.pem")
     monkeypatch.setattr(release, "ROOT", tmp_path)
     # There is no systemd behind it, and whoever runs the tests may not be root.
-    monkeypatch.setattr(release, "systemctl", lambda *_: 0)
-    monkeypatch.setattr(release, "healthy", lambda *_: "")
+    monkeypatch.setattr(units, "systemctl", lambda *_: 0)
+    monkeypatch.setattr(units, "healthy", lambda *_: "")
     real = release.subprocess.run
     monkeypatch.setattr(
         release.subprocess, "run", lambda argv, **more: None if "chown" in argv[0] else real(argv, **more)
@@ -105,6 +107,18 @@ def test_manifests_of_releases_that_are_gone_go_too(host: Host) -> None:
     assert sorted(path.name for path in (host.root / "manifests").iterdir()) == [
         f"{VERSION}.json", f"{VERSION}.json.sig"
     ]  # fmt: skip
+
+
+def test_the_last_releases_that_served_stay_whatever_came_after_them(host: Host) -> None:
+    slots = sys.modules["till_slots"]
+    slots.SETTINGS.write_text(json.dumps({**slots.settings(), "releases_kept": 2}))
+    for name in ("v0.6.0", "v0.7.0", "v0.8.0", "v0.9.0", "v0.9.1-broken", "v0.9.2-broken"):
+        (host.root / "releases" / name).mkdir()
+    # The newest by age never served; one that did is gone from the disk.
+    slots.save({**slots.load(), "served": ["v0.9.0", "v0.5.0", "v0.6.0", "v0.7.0"]})
+    host.unpack()
+    host.start()
+    assert sorted(path.name for path in (host.root / "releases").iterdir()) == ["v0.6.0", "v0.7.0", VERSION]
 
 
 def tampered_manifest(host: Host) -> None:

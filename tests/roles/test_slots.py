@@ -29,8 +29,9 @@ def edge(host: Path) -> ModuleType:
     return sys.modules["till_backend"]
 
 
-def weights(text: str) -> dict[str, int]:
-    lines = [line.split() for line in text.splitlines() if " weight " in line]
+def weights(text: str, proxy: str = "storefront") -> dict[str, int]:
+    own = text.partition(f"backend {proxy}\n")[2].partition("\nbackend ")[0]
+    lines = [line.split() for line in own.splitlines() if " weight " in line]
     return {words[1]: int(words[words.index("weight") + 1]) for words in lines}
 
 
@@ -58,6 +59,29 @@ def test_a_release_tells_its_metrics_by_its_own_path_or_not_at_all(edge: ModuleT
     blue, green = edge.backend({**BOTH, "metrics": {"blue": "/told"}}, POLICY).split("backend check_green")
     assert "set-path /told" in blue and "return status 404" not in blue
     assert "return status 404" in green
+
+
+def test_files_of_one_release_are_asked_of_the_serving_one_first_and_of_the_other_too(
+    slots: ModuleType, edge: ModuleType
+) -> None:
+    state = {**BOTH, "assets": {"blue": "/static/", "green": ""}}
+    for after in (state, slots.tried(state, "green", 5, 20)):
+        assert weights(edge.backend(after, POLICY), "assets") == {"blue": 256, "green": 1}
+        assert edge.maps(after)[edge.ASSETS] == {"/static/": "both"}
+    assert weights(edge.backend(slots.led(state, "green", False), POLICY), "assets") == {"blue": 1, "green": 256}
+    # Nothing is asked for by the way of a release that is gone.
+    assert edge.maps({**state, "blue": None})[edge.ASSETS] == {}
+
+
+def test_what_served_is_remembered_and_what_is_taken_back_is_not(slots: ModuleType) -> None:
+    first = slots.led({**BOTH, "active": None, "served": ["v0.9.0"]}, "blue", False)
+    assert first["served"] == ["v0.9.0", "v1.0.0"]
+    both = slots.led(first, "green", False)
+    assert both["served"] == ["v0.9.0", "v1.0.0", "v1.1.0"]
+    assert slots.led(both, "blue", True)["served"] == ["v0.9.0", "v1.0.0"]
+    # A try that ends had not served.
+    assert slots.led(slots.tried(first, "green", 25, 20), "blue", True)["served"] == ["v0.9.0", "v1.0.0"]
+    assert slots.led(first, None, True)["served"] == ["v0.9.0"]
 
 
 def kept(slots: ModuleType, state: dict[str, Any]) -> set[tuple[str, str]]:

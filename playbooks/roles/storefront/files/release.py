@@ -4,6 +4,7 @@
     release plan VERSION DIGEST SHA256 SIZE_BYTES   which slot, what is to do, is there room; prints
                                                     {"deploy": bool, "upload": bool, "slot", "port"}
     release unpack VERSION                          check and unpack /srv/till/incoming/VERSION.tar.gz.partial
+    release migrate SLOT VERSION                    run its migration, with what a slot's release has in its environment
     release start SLOT VERSION DIGEST               start it and wait for its health
 
 What is unpacked and started is what the release's manifest says, /srv/till/manifests/VERSION.json, and only while the
@@ -24,31 +25,19 @@ import subprocess
 import sys
 import tarfile
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 import till_backend as edge
 import till_signature as signature
 import till_slots as slots
+import till_units as units
 
 ROOT = Path("/srv/till")
-ENVIRONMENT = "/etc/till/env/storefront-{slot}.env"
-SECRET_WORDS = ("SECRET", "TOKEN", "KEY", "PASSWORD", "DSN")
-STEP_S = 0.1
 
 
 def release_folder(version: str) -> Path:
     return ROOT / "releases" / version
-
-
-def unit(slot: str) -> str:
-    return f"storefront@{slot}.service"
-
-
-def systemctl(*arguments: str) -> int:
-    return subprocess.run(["/usr/bin/systemctl", *arguments], check=False, capture_output=True, timeout=90).returncode
 
 
 def has_release(version: str, sha256: str) -> bool:
@@ -61,7 +50,7 @@ def plan(version: str, digest: str, sha256: str, size_bytes: int) -> dict[str, A
     state = slots.load()
     for slot in (state["active"], slots.idle(state)):
         same = slot and state[slot] == version and state["digests"].get(slot) == digest
-        if same and systemctl("is-active", "-q", unit(slot)) == 0:
+        if same and units.systemctl("is-active", "-q", units.unit(slot)) == 0:
             return {"deploy": False, "upload": False, "slot": slot, "port": slots.settings()["ports"][slot]}
     slot, upload = slots.idle(state), not has_release(version, sha256)
     if upload:
@@ -129,14 +118,39 @@ def point(link: Path, goal: Path) -> None:
     fresh.replace(link)
 
 
-def start(slot: str, version: str, digest: str) -> dict[str, Any]:
-    """Start the release in a slot that serves nobody; a slot that does not get healthy is stopped again."""
+def checked(version: str) -> dict[str, Any]:
+    """The signed manifest of what lies unpacked here; raises Fault."""
     manifest = signature.manifest(ROOT, version)
     if not has_release(version, manifest["sha256"]):
         raise slots.Fault(
             f"{release_folder(version)} on {socket.gethostname()} is not what {version}'s signed manifest says: "
             f"rm -r {release_folder(version)}, then deploy again"
         )
+    return manifest
+
+
+def program(name: str, command: str) -> Path:
+    """What a unit runs: the release's own command."""
+    path = ROOT / "start" / name
+    slots.write(path, f"#!/bin/sh\nexec {command}\n")
+    path.chmod(0o755)
+    return path
+
+
+def migrate(slot: str, version: str) -> dict[str, Any]:
+    """Before anything of it starts; raises Fault with its last lines where it does not end well."""
+    command = checked(version).get("migrate") or ""
+    began = time.monotonic()
+    if not command:
+        return {"migrated": False}
+    if reason := units.migrated(slot, release_folder(version), program("migrate", command)):
+        raise slots.Fault(f"the migration of {version} on {socket.gethostname()} {reason}")
+    return {"migrated": True, "migrate_s": round(time.monotonic() - began, 1)}
+
+
+def start(slot: str, version: str, digest: str) -> dict[str, Any]:
+    """Start the release in a slot that serves nobody; a slot that does not get healthy is stopped again."""
+    manifest = checked(version)
     with slots.locked():
         state = slots.load()
         if slots.shares(state)[slot]:
@@ -146,70 +160,41 @@ def start(slot: str, version: str, digest: str) -> dict[str, Any]:
         for known in (state["digests"], state["sticky"]):
             known.pop(slot, None)
         edge.record(state, slot)
-        systemctl("stop", unit(slot))
+        units.systemctl("stop", units.unit(slot))
         point(ROOT / "slots" / slot, release_folder(version))
-        program = ROOT / "start" / slot
-        slots.write(program, f"#!/bin/sh\nexec {manifest['start']}\n")
-        program.chmod(0o755)
-        systemctl("reset-failed", unit(slot))
-        systemctl("enable", unit(slot))
+        program(slot, manifest["start"])
+        units.systemctl("reset-failed", units.unit(slot))
+        units.systemctl("enable", units.unit(slot))
         since = time.time()
-        systemctl("start", "--no-block", unit(slot))
+        units.systemctl("start", "--no-block", units.unit(slot))
         port, deadline_s = slots.settings()["ports"][slot], slots.settings()["start_deadline_s"]
-        reason = healthy(slot, f"http://127.0.0.1:{port}{manifest['health_path']}", deadline_s)
+        reason = units.healthy(slot, f"http://127.0.0.1:{port}{manifest['health_path']}", deadline_s)
         if reason:
-            systemctl("disable", "--now", unit(slot))
-            reason_lines = journal(slot, since)
+            units.systemctl("disable", "--now", units.unit(slot))
+            reason_lines = units.journal(units.unit(slot), slot, since)
             # What failed is told here; a failed unit left behind would hide the next one that fails.
-            systemctl("reset-failed", unit(slot))
+            units.systemctl("reset-failed", units.unit(slot))
             where = f"{version} in slot {slot} on {socket.gethostname()}"
-            raise slots.Fault(f"{where} {reason}; last lines of {unit(slot)}:\n{reason_lines}")
+            raise slots.Fault(f"{where} {reason}; last lines of {units.unit(slot)}:\n{reason_lines}")
         state[slot], state["latest"] = version, slot
         state["metrics"][slot] = manifest.get("metrics_path") or ""
         state["checks"][slot] = manifest.get("version_path") or manifest["health_path"]
+        state["assets"][slot] = manifest.get("assets_path") or ""
         state["digests"][slot] = digest
         edge.record(state, slot)
         prune(state)
     return {"started": version, "slot": slot, "healthy_s": round(time.monotonic() - began, 1)}
 
 
-def healthy(slot: str, url: str, deadline_s: float) -> str:
-    """Empty when the slot answered 200 in time, else why not."""
-    deadline, seen = time.monotonic() + deadline_s, "no answer yet"
-    while time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                if answer.status == 200:
-                    return ""
-        except urllib.error.HTTPError as reason:
-            seen = f"status {reason.code} {reason.read(300).decode(errors='replace')}"
-        except OSError as reason:
-            seen = str(getattr(reason, "reason", reason))
-        if systemctl("is-failed", "-q", unit(slot)) == 0:
-            return "ended at once"
-        time.sleep(STEP_S)
-    return f"was not healthy within {deadline_s} s ({url}: {seen})"
-
-
-def journal(slot: str, since: float) -> str:
-    """Last lines of the unit, without the values of the slot's secrets."""
-    lines = str(slots.settings()["journal_lines"])
-    command = ["/usr/bin/journalctl", "-u", unit(slot), "-n", lines, "-o", "cat", "--no-pager", f"--since=@{since:.0f}"]
-    text = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    for line in Path(ENVIRONMENT.format(slot=slot)).read_text().splitlines():
-        key, _, quoted = line.partition("=")
-        value = quoted.strip('"')
-        # NODE_EXTRA_CA_CERTS and its like are paths, not secrets.
-        if value and any(word in key for word in SECRET_WORDS) and not value.startswith("/etc/"):
-            text = text.replace(value, "[REDACTED]")
-    return text.strip() or "(none)"
-
-
 def prune(state: dict[str, Any]) -> None:
-    """Keep the newest releases and all that a slot points to."""
+    """Keep all that a slot points to, and of what served well and was not taken back the last ones.
+
+    Releases that never served, however many and new, push none of those out.
+    """
     used = {(ROOT / "slots" / slot).resolve() for slot in slots.SLOTS}
-    unused = [one for one in (ROOT / "releases").iterdir() if one not in used]
-    for old in sorted(unused, key=lambda one: one.stat().st_mtime, reverse=True)[slots.settings()["releases_kept"] :]:
+    served = [one for one in map(release_folder, reversed(state["served"])) if one not in used and one.is_dir()]
+    kept = used | set(served[: slots.settings()["releases_kept"]])
+    for old in set((ROOT / "releases").iterdir()) - kept:
         shutil.rmtree(old, ignore_errors=True)
     for file in (ROOT / "manifests").iterdir():
         if not release_folder(file.name.removesuffix(".sig").removesuffix(".json")).exists():
@@ -222,6 +207,7 @@ def main() -> int:
     arguments = {
         "plan": "version digest sha256 size_bytes",
         "unpack": "version",
+        "migrate": "slot version",
         "start": "slot version digest",
     }
     for name, words in arguments.items():
@@ -232,11 +218,8 @@ def main() -> int:
     name = given.pop("verb")
     try:
         if name == "plan":
-            answer = plan(**{**given, "size_bytes": int(given["size_bytes"])})
-        elif name == "unpack":
-            answer = unpack(**given)
-        else:
-            answer = start(**given)
+            given["size_bytes"] = int(given["size_bytes"])
+        answer = {"plan": plan, "unpack": unpack, "migrate": migrate, "start": start}[name](**given)
         print(json.dumps(answer))
     except (slots.Fault, OSError) as reason:
         print(f"release: {reason}", file=sys.stderr)

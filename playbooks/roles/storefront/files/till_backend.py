@@ -15,6 +15,8 @@ BACKEND = EDGE / "slots.cfg"
 TOKENS = EDGE / "tokens.map"
 # What a session gets that has none: slot.kind and its token.
 GIVEN = EDGE / "given.map"
+# Beginnings of paths that are asked of both slots.
+ASSETS = EDGE / "assets.map"
 # Lines that a running HAProxy can't be told.
 FIXED = (" uri ", " set-path ")
 
@@ -45,9 +47,25 @@ def backend(state: dict[str, Any], policy: dict[str, Any]) -> str:
     for number, slot in enumerate(slots.SLOTS, start=1):
         place = f"127.0.0.1:{policy['ports'][slot]}"
         lines.append(f"    server {slot} {place} id {number} weight {shares[slot]} track check_{slot}/{slot}")
+    lines += _assets(state, policy)
     for slot in slots.SLOTS:
         lines += _check(slot, state, policy)
     return "\n".join(lines) + "\n"
+
+
+def _assets(state: dict[str, Any], policy: dict[str, Any]) -> list[str]:
+    """A page that was loaded before a switch finds its files in the slot that is left: who has none is not the last."""
+    weights = slots.asset_weights(state)
+    return [
+        "backend assets",
+        "    option http-server-close",
+        "    retries 1",
+        "    retry-on conn-failure 404",
+        *(
+            f"    server {slot} 127.0.0.1:{policy['ports'][slot]} weight {weights[slot]} track check_{slot}/{slot}"
+            for slot in slots.SLOTS
+        ),
+    ]
 
 
 def _check(slot: str, state: dict[str, Any], policy: dict[str, Any]) -> list[str]:
@@ -75,7 +93,8 @@ def maps(state: dict[str, Any]) -> dict[Path, dict[str, str]]:
         # Who merely looks is kept to a release only while two of them are served.
         and (kind == slots.CHECKOUT or state["canary"])
     }
-    return {TOKENS: held, GIVEN: given}
+    assets = {beginning: "both" for slot, beginning in state["assets"].items() if beginning and state[slot]}
+    return {TOKENS: held, GIVEN: given, ASSETS: assets}
 
 
 def render(state: dict[str, Any]) -> bool:
@@ -95,9 +114,14 @@ def render(state: dict[str, Any]) -> bool:
 def tell(state: dict[str, Any]) -> None:
     """Give the running HAProxy the same weights and tokens, in one breath; raises Fault."""
     # A weight that is set again, though it stays, makes HAProxy begin its round anew.
-    there = {slot: one["weight"] for slot, one in haproxy.servers().items()}
-    wanted = {slot: share for slot, share in slots.shares(state).items() if there.get(slot) != str(share)}
-    commands = [f"set server storefront/{slot} weight {share}" for slot, share in wanted.items()]
+    there = {proxy: haproxy.servers(proxy) for proxy in ("storefront", "assets")}
+    wanted = {"storefront": slots.shares(state), "assets": slots.asset_weights(state)}
+    commands = [
+        f"set server {proxy}/{slot} weight {weight}"
+        for proxy, weights in wanted.items()
+        for slot, weight in weights.items()
+        if there[proxy].get(slot, {}).get("weight") != str(weight)
+    ]
     # Who gains traffic does so before another one loses it.
     commands.sort(key=lambda one: one.endswith(" 0"))
     for path, entries in maps(state).items():

@@ -36,9 +36,9 @@ def runs() -> bool:
     return subprocess.run(command, check=False).returncode == 0
 
 
-def servers() -> dict[str, dict[str, str]]:
+def servers(proxy: str = "storefront") -> dict[str, dict[str, str]]:
     """Its statistics of the slots' servers."""
-    head, *rows = runtime("show stat storefront 4 -1").removeprefix("# ").splitlines()
+    head, *rows = runtime(f"show stat {proxy} 4 -1").removeprefix("# ").splitlines()
     every = [dict(zip(head.split(","), row.split(","), strict=False)) for row in rows]
     return {one["svname"]: one for one in every if "svname" in one}
 

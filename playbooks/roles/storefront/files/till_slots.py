@@ -4,6 +4,8 @@
 "canary": {"slot", "percent" of the traffic, "until" (s since the epoch)}|null: a release that is being tried,
 "sticky": {slot: kinds of tokens that lead there}, "digests": {slot: digest of artefact and configuration},
 "checks": {slot: path that tells whether it can serve}, "metrics": {slot: path of its metrics},
+"assets": {slot: beginning of the paths of its files whose names change with what is in them},
+"served": versions that all traffic was led to and that were not taken back, the last one last,
 "latest": slot of the last deploy|null, "intent": slot that a switch under way leads to|null}
 """
 
@@ -24,6 +26,8 @@ STATE = Path("/var/lib/till/slots.json")
 LOCK = Path("/run/till-slots.lock")
 SLOTS = ("blue", "green")
 FULL = 100
+# HAProxy's greatest weight, and the least one with which a server is asked at all.
+HEAVY, LIGHT = 256, 1
 # A session in a checkout stays with its release also when that one is being left; one that merely met two releases
 # beside each other stays only as long as both get traffic.
 CHECKOUT, SHARED = "checkout", "shared"
@@ -39,7 +43,8 @@ def settings() -> dict[str, Any]:
 
 def load() -> dict[str, Any]:
     nothing = dict.fromkeys(("active", *SLOTS, "canary", "latest", "intent"))
-    empty: dict[str, Any] = {**nothing, "sticky": {}, "digests": {}, "checks": {}, "metrics": {}}
+    empty: dict[str, Any] = {**nothing, "sticky": {}, "digests": {}, "checks": {}, "metrics": {}, "assets": {}}
+    empty["served"] = []
     return {**empty, **json.loads(STATE.read_text())} if STATE.exists() else empty
 
 
@@ -88,6 +93,11 @@ def shares(state: dict[str, Any]) -> dict[str, int]:
     }
 
 
+def asset_weights(state: dict[str, Any]) -> dict[str, int]:
+    """Who is asked first for a file whose name is of one release only; the other slot is asked when it has none."""
+    return {slot: HEAVY if slot == state["active"] else LIGHT for slot in SLOTS}
+
+
 def tried(state: dict[str, Any], slot: str, percent: int, lease_s: float) -> dict[str, Any]:
     """The state in which a release that is being tried gets so much of the traffic, for the lease's time."""
     return {
@@ -104,7 +114,15 @@ def led(state: dict[str, Any], slot: str | None, drop: bool) -> dict[str, Any]:
         {} if drop else {one: [CHECKOUT] for one in SLOTS if one != slot and CHECKOUT in state["sticky"].get(one, [])}
     )
     kept = {slot: [CHECKOUT]} if slot else {}
-    return {**state, "active": slot, "canary": None, "sticky": {**left, **kept}, "intent": None}
+    served = {"served": _served(state, slot, drop)}
+    return {**state, "active": slot, "canary": None, "sticky": {**left, **kept}, "intent": None, **served}
+
+
+def _served(state: dict[str, Any], slot: str | None, drop: bool) -> list[str]:
+    """What a rollback may want back: a release that is taken back is no such one."""
+    serves = state[slot] if slot else None
+    back = state[state["active"]] if drop and state["active"] not in (None, slot) else None
+    return [one for one in state["served"] if one not in (serves, back)] + ([serves] if serves else [])
 
 
 def token(state: dict[str, Any], slot: str, kind: str) -> str:

@@ -1,0 +1,76 @@
+"""Deploys as tests begin them, and what a fleet serves."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+from infra.contract import Contract
+from tests.fleet.conftest import STACK, inside, till
+from tests.fleet.places import edges
+from tests.fleet.variants import BUILT
+from till import probe
+from till.paths import CHECKOUT, VENV_BIN
+from till.thresholds import thresholds
+
+POLICY = thresholds()["rollout"]
+PER_S = 20
+SLOTS = "/usr/local/lib/till/slots"
+
+
+def serve_built(lab: Contract) -> None:
+    if not serves(lab, BUILT):
+        assert till("deploy", STACK, BUILT, "--bake-s", "0")[0] == 0
+
+
+def serves(lab: Contract, version: str) -> bool:
+    return set(probe.served_versions(lab, probe.public_trust(lab)).values()) == {version}
+
+
+def shown(host: str) -> dict[str, Any]:
+    return dict(json.loads(inside(host, f"{SLOTS} show")))
+
+
+def deployed(version: str, *options: str) -> tuple[int, dict[str, Any]]:
+    code, told, messages = till("deploy", STACK, version, *options)
+    shorter = {
+        key: told.get(key) for key in ("verdict", "reason", "switch_s", "rollback_s", "failed_requests", "phases")
+    }
+    print(f"{version} {' '.join(options)}: exit code {code}, {shorter}")
+    if code not in (0, 3):
+        print(messages[-3000:])
+    return code, told
+
+
+def begun(version: str, *options: str) -> subprocess.Popen[str]:
+    """A deploy by a till of its own."""
+    return subprocess.Popen(
+        [str(VENV_BIN / "till"), "deploy", STACK, version, *options, "--json"],
+        cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def tried(lab: Contract, percent: int) -> bool:
+    return all((shown(host)["canary"] or {}).get("percent") == percent for host in edges(lab))
+
+
+def holds(lab: Contract) -> dict[str, tuple[Any, ...]]:
+    """By host which slot serves and what is in each."""
+    return {host: tuple(shown(host)[key] for key in ("active", "blue", "green", "canary")) for host in edges(lab)}
+
+
+def led_alone(lab: Contract) -> bool:
+    """Whether no host has a release on trial: one that nobody goes on with ends by itself."""
+    return all(shown(host)["canary"] is None for host in edges(lab))
+
+
+def until_phase(asked: subprocess.Popen[str], phase: str) -> list[str]:
+    """Wait until a deploy says that a phase begins; what it said so far."""
+    assert asked.stderr is not None
+    said = list[str]()
+    while not (said and said[-1].split(maxsplit=1)[1:] == [phase]):
+        line = asked.stderr.readline()
+        assert line, (phase, said[-20:])
+        said.append(line.strip())
+    return said

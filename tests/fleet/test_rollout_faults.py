@@ -1,0 +1,121 @@
+"""What a deploy meets on its way: a till that is killed, a host that SSH does not reach, a host that starts anew."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.visits import Visits
+from infra.contract import Contract
+from tests.fleet.conftest import STACK, inside
+from tests.fleet.database import until, well_again
+from tests.fleet.deploys import PER_S, POLICY, begun, deployed, led_alone, serves, until_phase
+from tests.fleet.faults import cut, destroyed
+from tests.fleet.places import edges
+from tests.fleet.variants import BUILT, variant
+from till import deploy_record, probe
+
+pytestmark = [pytest.mark.fleet, pytest.mark.usefixtures("unwatched", "led_home", "served"), pytest.mark.timeout(600)]
+PHASES = ("ship", "preview", "steps", "promote")
+ENDS_WITHIN_S = 240
+# A host boots, its site is left by names and its database followed: with a busy machine's share.
+UNSERVED_MAX_S = 60
+
+
+def in_phase(phase: str, version: str, after_s: float) -> subprocess.Popen[str]:
+    """A deploy that has been in a phase for so long."""
+    plan = ("rolling", "10") if phase == "steps" else ("blue-green", "2")
+    asked = begun(version, "--strategy", plan[0], "--bake-s", plan[1])
+    said = until_phase(asked, phase)
+    time.sleep(after_s)
+    assert asked.poll() is None, (phase, said[-20:])
+    return asked
+
+
+def ended(asked: subprocess.Popen[str]) -> tuple[int, dict[str, Any]]:
+    """How a deploy ended that a fault met: said, with what to do next."""
+    told, messages = asked.communicate(timeout=ENDS_WITHIN_S)
+    assert told, messages[-3000:]
+    answer = json.loads(told)
+    print(f"exit code {asked.returncode}: {answer.get('error')}; next: {answer.get('next')}")
+    return asked.returncode, answer
+
+
+def left(lab: Contract) -> set[str]:
+    """What serves once every try is over."""
+    until("the try stays", lambda: led_alone(lab), POLICY["lease_s"] + 25)
+    return {str(one) for one in probe.served_versions(lab, probe.public_trust(lab)).values()}
+
+
+@pytest.mark.parametrize(("phase", "after_s"), [("ship", 0.5), ("preview", 0.5), ("steps", 3), ("promote", 0)])
+def test_a_till_that_is_killed_leaves_a_release_serving(
+    lab: Contract, twin: str, tmp_path: Path, phase: str, after_s: float
+) -> None:
+    # One that hosts have already is shipped in no time.
+    new = variant(tmp_path, "") if phase == "ship" else twin
+    with Visits(lab, PER_S, limit_s=400) as visits:
+        asked = in_phase(phase, new, after_s)
+        # What it started may have its pipes still: nobody waits for their end.
+        asked.kill()
+        asked.wait()
+        found = left(lab)
+        assert found <= {BUILT, new} and (phase == "promote" or found == {BUILT})
+        unfinished = deploy_record.load(STACK, deploy_record.names(STACK)[-1])
+        assert (unfinished.new_version, unfinished.verdict) == (new, "unfinished")
+        assert deployed(new, "--bake-s", "0")[0] == 0
+    assert visits.failed == []
+    assert {one.version for one in visits.all} <= {BUILT, new}
+    assert serves(lab, new)
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_host_that_ssh_does_not_reach_any_more_serves_on(
+    lab: Contract, twin: str, tmp_path: Path, phase: str
+) -> None:
+    host = edges(lab)[0]
+    tills = inside(host, "ip -4 route show default").split()[2]
+    new = variant(tmp_path, "") if phase == "ship" else twin
+    with Visits(lab, PER_S, limit_s=400) as visits:
+        asked = in_phase(phase, new, 0)
+        with cut(host, tills, ports="22"):
+            code, told = ended(asked)
+            found = left(lab)
+        assert code in (3, 4) and host in told["error"] and told["next"], told
+        assert found <= {BUILT, new} and (phase == "promote" or found == {BUILT})
+        assert deployed(new, "--bake-s", "0")[0] == 0
+    assert visits.failed == []
+    assert {one.version for one in visits.all} <= {BUILT, new}
+    assert serves(lab, new)
+
+
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("number", [0, 1], ids=["customers", "other"])
+def test_a_host_that_starts_anew_serves_the_old_or_the_new_release(
+    lab: Contract, twin: str, tmp_path: Path, phase: str, number: int
+) -> None:
+    host = edges(lab)[number]
+    new = variant(tmp_path, "") if phase == "ship" else twin
+    with Visits(lab, PER_S, limit_s=400) as visits:
+        asked = in_phase(phase, new, 0)
+        with destroyed(host):
+            pass
+        code, told = ended(asked)
+        assert code == 0 or (code in (3, 4) and told["next"]), told
+        well_again(lab)
+        assert left(lab) <= {BUILT, new}
+        assert deployed(new, "--bake-s", "0")[0] == 0
+    # Customers are led away from a site that is gone; the others never notice.
+    well = sorted(one.at for one in visits.all if one.status == 200)
+    unserved_s = max(later - earlier for earlier, later in pairwise(well))
+    print(f"{host} started anew in {phase}: {len(visits.failed)} of {len(visits.all)} failed, {unserved_s:.1f} s")
+    assert unserved_s < UNSERVED_MAX_S
+    if number:
+        assert visits.failed == []
+    assert {one.version for one in visits.all if one.status == 200} <= {BUILT, new}
+    assert serves(lab, new)

@@ -1,0 +1,31 @@
+"""The payments made during a rollout, as the shop keeps them and as PayPal does, before the new release has it all."""
+
+from __future__ import annotations
+
+from till import host_program
+from till.errors import GateSaidNo
+from till.rollout.walk import Walk
+
+
+def gate(walk: Walk, phase: str) -> None:
+    """Each payment since the deploy began is there once on both sides; raises GateSaidNo where one is not.
+
+    Raises TillError where one side can't be asked: nobody could tell then.
+    """
+    policy, contract = walk.policy["ledger"], walk.workplace.contract
+    host = walk.edges.hosts[0].name
+    words = [f"{walk.record.at:.0f}", *(str(policy[name]) for name in ("payments_max", "quiet_s", "timeout_s"))]
+    told = host_program.ask(
+        walk.workplace, host, "ledger", walk.intents[host].new_slot, *words, timeout_s=policy["deadline_s"],
+        next_command=f"till status {contract.stack}",
+    )  # fmt: skip
+    number, faults = told["payments"], told["faults"]
+    if faults:
+        sentence = "; ".join(faults)
+        walk.gate(phase, "ledger", "fail", sentence)
+        raise GateSaidNo(f"payments and PayPal's ledger differ: {sentence}")
+    if not number:
+        walk.gate(phase, "ledger", "skipped", "nobody paid meanwhile: there was nothing to compare")
+        return
+    each = f"{number} payments are" if number > 1 else "1 payment is"
+    walk.gate(phase, "ledger", "pass", f"{each} there once in the shop and at PayPal, with the same sum")

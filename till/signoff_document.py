@@ -1,0 +1,94 @@
+"""The guide's sign-off documents (staging, section 3; production, section 3), filled in from what is known.
+
+What a role signed stands in the journal (till signoff) and is only told here; what people write below the line stays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from till.deploy_record import Record
+from till.gates import Verdict
+from till.incident_document import PEOPLE
+from till.markdown import cell
+from till.paths import CHECKOUT, signoffs_dir
+
+TEMPLATE = CHECKOUT / "templates" / "signoff.md.j2"
+WORDS = {True: "yes", False: "no", None: "-"}
+
+
+@dataclass(frozen=True)
+class Known:
+    """Of one release on one stack: what is signed, the checklist's rows, the verdict of each role, its last deploy."""
+
+    stack: str
+    environment: str
+    version: str
+    sha256: str
+    digest: str
+    items: tuple[dict[str, Any], ...]
+    roles: tuple[tuple[str, Verdict], ...]
+    record: Record | None
+
+
+def write(known: Known, now: datetime) -> Path:
+    """Write the document, or bring Till's part of it up to date; its path."""
+    path = signoffs_dir(known.stack) / f"{known.version}.md"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = render(known, now)
+    if path.exists():
+        _, line, theirs = path.read_text().partition(PEOPLE)
+        text = text.partition(PEOPLE)[0] + line + theirs if line else text
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text)
+    partial.rename(path)
+    return path
+
+
+def render(known: Known, now: datetime) -> str:
+    """The document, in Markdown. Pure but for reading the template."""
+    import jinja2
+
+    environment = jinja2.Environment(  # noqa: S701 - Markdown for people, no page
+        undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True
+    )
+    environment.finalize = cell
+    record = known.record
+    issues = _issues(known)
+    return environment.from_string(TEMPLATE.read_text()).render(
+        stack=known.stack,
+        staging=known.environment == "staging",
+        version=known.version,
+        sha256=known.sha256,
+        digest=known.digest,
+        date=(datetime.fromtimestamp(record.at, UTC) if record else now).strftime("%Y-%m-%d %H:%M:%S"),
+        deployed_by=record.by if record else "",
+        verified_by="Till: the gates of the record" if record and record.verdict == "pass" else "______",
+        status=_status(record),
+        rollback="NO" if record is None or record.rollback_s is None else f"YES, it took {record.rollback_s:g} s",
+        record=record.name if record else "",
+        issues=issues,
+        items=known.items,
+        roles=[{"title": title, "passed": one.passed, "sentence": one.sentence} for title, one in known.roles],
+        ready=not issues and record is not None and all(one.passed for _, one in known.roles),
+        words=WORDS,
+        people=PEOPLE,
+    )
+
+
+def _status(record: Record | None) -> str:
+    if record is None:
+        return "not deployed here"
+    return {"pass": "PASSED", "unfinished": "NOT FINISHED"}.get(record.verdict, f"FAILED: {record.reason}")
+
+
+def _issues(known: Known) -> list[str]:
+    """Checks that do not hold, and gates that said no."""
+    found = [f"{one['item']}: {one['sentence']}" for one in known.items if one["passed"] is False]
+    record = known.record
+    if record and record.verdict != "pass":
+        found.append(f"deploy {record.name}: {record.reason or record.verdict}")
+    return found
