@@ -54,9 +54,8 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
             # Before and after, so that what drifts meanwhile counts on both sides.
             without += bench.visited(options.calm_s)
             peers = {}
-            for name, command in switching.PEERS.items():
-                progress.say(f"beside it: {name}")
-                seen = bench.peer(command, options.peer_rounds)
+            for name, seen in bench.peers(options.peer_rounds):
+                progress.say(f"measured beside it: {name}")
                 peers[name] = switch_outcome.figures(seen) if seen else None
         finally:
             bench.home(before)
@@ -69,7 +68,6 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
         "releases": [serving, warm],
         **switch_outcome.result(without, during, switches, settings.bars(BARS)),
         "peers": peers,
-        "left_out": switching.LEFT_OUT,
     }
 
 
@@ -85,8 +83,6 @@ def show(result: dict[str, Any], console: Console) -> None:
     console.print(table)
     for bar in result["bars"]:
         console.print(bar["sentence"])
-    for name, why in result["left_out"].items():
-        console.print(f"left out: {name}: {why}")
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:

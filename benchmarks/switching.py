@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from benchmarks import nginx_peer
 from benchmarks.switch_outcome import Switch
 from benchmarks.visits import Visit, Visits
 from infra.contract import Contract, Role
@@ -24,7 +25,7 @@ PEERS = {
     "systemctl restart of the app": RESTART.format(python=ACTIVE),
     "systemctl reload haproxy": "systemctl reload haproxy",
 }
-LEFT_OUT = {"nginx reload": "no lab host has nginx; a second server on the edge's ports would be no edge of Till's"}
+NGINX = "nginx reload to the other slot"
 PEER_TIMEOUT_S = 90
 SETTLE_S = 5.0
 
@@ -99,17 +100,30 @@ class Bench:
         self.edges.promote(intents, drop=back)
         return Switch("rollback" if back else "deploy", left, to, decided_at, round(time.monotonic() - began, 3))
 
-    def peer(self, command: str, rounds: int) -> list[Visit]:
+    def peers(self, rounds: int) -> Iterator[tuple[str, list[Visit]]]:
+        """By name the visits while something else than a switch is done, so many times, where names lead to."""
+        for name, command in PEERS.items():
+            yield name, self.peer(command, rounds)
+        if rounds:
+            with nginx_peer.beside(self.workplace, self.led_to()) as command:
+                yield NGINX, self.peer(command, rounds, nginx_peer.PORT)
+
+    def led_to(self) -> str:
+        """The host that names lead to."""
+        contract = self.workplace.contract
+        address = probe.resolve(contract, contract.names.shop)[0]
+        return next(one.name for one in contract.hosts if one.address == address and Role.EDGE in one.roles)
+
+    def peer(self, command: str, rounds: int, port: int = 443) -> list[Visit]:
         """Visits while a command runs, so many times, on the host that names lead to."""
         contract, found = self.workplace.contract, list[Visit]()
         for _ in range(rounds):
             if time.monotonic() > self.deadline:
                 break
             self.check()
-            address = probe.resolve(contract, contract.names.shop)[0]
-            host = next(one.name for one in contract.hosts if one.address == address and Role.EDGE in one.roles)
-            with Visits(contract, self.per_s, limit_s=PEER_TIMEOUT_S + 2 * SETTLE_S) as visits:
+            with Visits(contract, self.per_s, limit_s=PEER_TIMEOUT_S + 2 * SETTLE_S, port=port) as visits:
                 time.sleep(1)
+                host = self.led_to()
                 done = self.workplace.ssh(host, command, timeout_s=PEER_TIMEOUT_S)
                 if done.returncode:
                     raise TillError(f"{host}: {command}: {done.stderr.strip()[-300:]}")

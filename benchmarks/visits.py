@@ -37,6 +37,7 @@ class Visits:
     limit_s: float = 180
     workers: int = 8
     cookie: str = ""
+    port: int = 443
     all: list[Visit] = field(default_factory=list)
 
     def __enter__(self) -> Visits:
@@ -78,7 +79,7 @@ class Visits:
                 return
             address = self._address
             if link is None or link[0] != address:
-                link = (address, _Named(self.contract.names.shop, address, self._trust))
+                link = (address, _Named(self.contract.names.shop, (address, self.port), self._trust))
             status, version = 0, ""
             try:
                 link[1].request("GET", self.path, headers={"Cookie": self.cookie} if self.cookie else {})
@@ -91,14 +92,14 @@ class Visits:
 
 
 class _Named(http.client.HTTPSConnection):
-    """A connection to an address, with TLS for a name."""
+    """A connection to an address and port, with TLS for a name."""
 
-    def __init__(self, name: str, address: str, trust: ssl.SSLContext) -> None:
+    def __init__(self, name: str, address: tuple[str, int], trust: ssl.SSLContext) -> None:
         super().__init__(name, timeout=TIMEOUT_S, context=trust)
         self._address, self._trust = address, trust
 
     def connect(self) -> None:
         import socket
 
-        raw = socket.create_connection((self._address, 443), self.timeout)
+        raw = socket.create_connection(self._address, self.timeout)
         self.sock = self._trust.wrap_socket(raw, server_hostname=self.host)
