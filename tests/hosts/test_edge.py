@@ -123,6 +123,13 @@ def test_edge_tells_that_a_slot_serves_and_logs_no_checks(host: Host, machine: M
 
 
 @pytest.mark.roles(Role.EDGE)
+def test_the_haproxy_that_runs_is_the_installed_one(machine: Machine) -> None:
+    """After an upgrade by apt it is reloaded; where it is not: systemctl reload haproxy."""
+    master = machine.check_output("systemctl show --property=MainPID --value haproxy")
+    assert machine.check_output(f"readlink /proc/{master}/exe") == "/usr/sbin/haproxy"
+
+
+@pytest.mark.roles(Role.EDGE)
 def test_security_headers_are_on_pages_and_api(host: Host, contract: Contract, trust) -> None:
     with probe.Site(contract.names.shop, host.address, trust) as site:
         for path in ("/en", "/ar", "/api/version"):
