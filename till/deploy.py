@@ -8,7 +8,7 @@ from typing import Any
 
 from till import deploy_papers, deploy_record, lease, release, serving, ship, slots, watch
 from till.deploy_record import Record
-from till.errors import GateSaidNo, Interrupted, TillError
+from till.errors import GateSaidNo, HostUnreachable, Interrupted, TillError
 from till.progress import Progress
 from till.rollout import ledger, migrations, plan, preview
 from till.rollout.vps import Edges, Intent
@@ -126,6 +126,10 @@ class Deploy:
             edges.revert(intents)
         except TillError as second:
             second.message = f"{reason.message}; and the way back to {self.record.old_version} failed: {second.message}"
+            if isinstance(second, HostUnreachable):
+                lease_s = thresholds()["rollout"]["lease_s"]
+                second.message += f"; a host that tries {version} returns by itself within {lease_s} s"
+                second.next_command = f"till status {stack}, then till deploy {stack} {version}"
             raise
         self.record.rollback_s = round(time.monotonic() - began, 2)
         if self.record.steps:

@@ -45,7 +45,9 @@ def answer(workplace: Workplace, host: str, command: str, program: str, timeout_
     done = workplace.ssh(host, command, timeout_s=timeout_s)
     said = done.stderr.strip().removeprefix(f"{program}: ")[-1500:]
     if done.returncode == UNREACHED:
-        raise HostUnreachable(f"host {host} can't be reached by SSH: {said[-600:]}", next_command)
+        raise HostUnreachable(
+            f"host {host} can't be reached by SSH: {said[-600:] or 'the connection ended'}", next_command
+        )
     if done.returncode == NOT_THERE or "command not found" in said:
         raise TillError(f"host {host} has no {program}", f"till provision {workplace.contract.stack}")
     if done.returncode != 0:

@@ -9,7 +9,7 @@ import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -70,7 +70,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setitem(sys.modules, "till_units", units)
     release = load("storefront", "release")
     policy = {"ports": {"blue": 1, "green": 2}, "start_deadline_s": 5, "releases_kept": 0, "check_path": "/up"}
-    policy |= {"check_interval_ms": 500, "check_fall": 3}
+    policy |= {"check_interval_ms": 500, "check_fall": 3, "journal_lines": 3}
     (tmp_path / "storefront.json").write_text(json.dumps(policy))
     for name, path in {"SETTINGS": "storefront.json", "STATE": "slots.json", "LOCK": "lock"}.items():
         monkeypatch.setattr(slots, name, tmp_path / path)
@@ -97,6 +97,24 @@ def test_a_signed_release_is_unpacked_and_started(host: Host) -> None:
     assert sys.modules["till_slots"].load()["green"] == VERSION
     # Manifests of what is on this host stay.
     assert host.manifest.exists() and host.signature.exists()
+
+
+def test_the_last_lines_of_a_unit_are_told_without_the_values_of_its_secrets(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    units = sys.modules["till_units"]
+    (host.root / "green.env").write_text('# Managed.\nPAYPAL_CLIENT_SECRET="hidden"\nAPP_VERSION="v1"\n')
+    monkeypatch.setattr(units, "ENVIRONMENT", str(host.root / "{slot}.env"))
+    said, asked = "\n".join([*map(str, range(30)), "no: hidden v1"]), list[list[str]]()
+
+    def run(argv: list[str], **_: Any) -> Any:
+        asked.append(argv)
+        return SimpleNamespace(stdout=said)
+
+    monkeypatch.setattr(units.subprocess, "run", run)
+    assert units.journal("till-migrate.service", "green", 99.7) == "28\n29\nno: [REDACTED] v1"
+    # Whole seconds, and no later one: what is said within the first must not be missed.
+    assert "--since=@99" in asked[-1] and "--sync" in asked[0]
 
 
 def test_manifests_of_releases_that_are_gone_go_too(host: Host) -> None:

@@ -69,9 +69,12 @@ def migrated(slot: str, folder: Path, program: Path) -> str:
 
 def journal(name: str, slot: str, since: float) -> str:
     """Last lines of the unit, without the values of the slot's secrets."""
-    lines = str(slots.settings()["journal_lines"])
-    command = ["/usr/bin/journalctl", "-u", name, "-n", lines, "-o", "cat", "--no-pager", f"--since=@{since:.0f}"]
-    text = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    # With --since its own -n would count from there on.
+    command = ["/usr/bin/journalctl", "-u", name, "-o", "cat", "--no-pager", f"--since=@{int(since)}"]
+    # What was said last may still be on its way.
+    subprocess.run(["/usr/bin/journalctl", "--sync"], check=False, capture_output=True)
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
+    text = "\n".join(said[-slots.settings()["journal_lines"] :])
     for line in Path(ENVIRONMENT.format(slot=slot)).read_text().splitlines():
         key, _, quoted = line.partition("=")
         value = quoted.strip('"')
