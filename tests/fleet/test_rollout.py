@@ -181,7 +181,8 @@ def test_a_release_that_was_taken_back_is_returned_to_by_name_only(lab: Contract
 def test_an_upgrade_of_haproxys_package_under_load_fails_no_request(lab: Contract) -> None:
     host = first(lab)
     master = "$(systemctl show --property=MainPID --value haproxy)"
-    running = f"echo {master} $(pgrep -P {master}); readlink /proc/{master}/exe"
+    # The worker that is left ends when its clients' connections do.
+    running = f"echo {master} $(pgrep --newest -P {master}); readlink /proc/{master}/exe"
     before = inside(host, running)
     with Visits(lab, 2 * PER_S) as visits:
         time.sleep(2)
