@@ -53,7 +53,8 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
             during, switches = bench.switched(serving, warm, options.rounds, options.pause_s)
             # Before and after, so that what drifts meanwhile counts on both sides.
             without += bench.visited(options.calm_s)
-            peers = {}
+            idle = bench.idle(max(1, options.rounds // switching.IDLE_PART), options.pause_s)
+            peers: dict[str, Any] = {switching.IDLE: switch_outcome.figures(idle)}
             for name, seen in bench.peers(options.peer_rounds):
                 progress.say(f"measured beside it: {name}")
                 peers[name] = switch_outcome.figures(seen) if seen else None

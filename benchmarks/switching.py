@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from benchmarks import nginx_peer
 from benchmarks.switch_outcome import Switch
 from benchmarks.visits import Visit, Visits
-from infra.contract import Contract, Role
-from till import deploy, deploy_record, flow, probe, release, rollback, slots
+from infra.contract import Contract, Host, Role
+from till import deploy, deploy_record, flow, host_program, probe, release, rollback, slots
 from till.errors import TillError, UsageError
 from till.progress import Progress
-from till.rollout.vps import Edges
+from till.rollout.vps import TIMEOUT_S, Edges
 from till.slots import Slots
 from till.thresholds import thresholds
 from till.workplace import Workplace, opened
@@ -25,6 +25,9 @@ PEERS = {
     "systemctl restart of the app": RESTART.format(python=ACTIVE),
     "systemctl reload haproxy": "systemctl reload haproxy",
 }
+# So much of the switches is done once more without switching.
+IDLE_PART = 2
+IDLE = "hosts asked as often, nothing switched"
 NGINX = "nginx reload to the other slot"
 PEER_TIMEOUT_S = 90
 SETTLE_S = 5.0
@@ -99,6 +102,25 @@ class Bench:
             self.edges.weigh(intents, 100, thresholds()["rollout"]["lease_s"])
         self.edges.promote(intents, drop=back)
         return Switch("rollback" if back else "deploy", left, to, decided_at, round(time.monotonic() - began, 3))
+
+    def idle(self, rounds: int, pause_s: float) -> list[Visit]:
+        """Visits while hosts are asked as often as for so many switches and nothing is switched: what asking costs."""
+        again = f"till status {self.workplace.contract.stack}"
+
+        def ask(host: Host) -> None:
+            host_program.ask(self.workplace, host.name, "slots", "show", timeout_s=TIMEOUT_S, next_command=again)
+
+        with Visits(self.workplace.contract, self.per_s, limit_s=PEER_TIMEOUT_S + rounds * (pause_s + 2)) as visits:
+            time.sleep(pause_s)
+            for number in range(rounds):
+                if time.monotonic() > self.deadline:
+                    break
+                self.check()
+                # A deploy asks three times, a rollback twice.
+                for _ in range(3 - number % 2):
+                    probe.at_once(ask, self.edges.hosts)
+                time.sleep(pause_s)
+        return visits.all
 
     def peers(self, rounds: int) -> Iterator[tuple[str, list[Visit]]]:
         """By name the visits while something else than a switch is done, so many times, where names lead to."""

@@ -100,6 +100,7 @@ class Edges:
 
     def __init__(self, breaks_at: int = 0) -> None:
         self.asked = list[tuple[Any, ...]]()
+        self.hosts = list[Any]()
         self.serving, self.breaks_at = BLUE, breaks_at
         self._meant = ""
 
@@ -135,7 +136,7 @@ class NoVisits:
 
 def bench(edges: Any, monkeypatch: pytest.MonkeyPatch, for_s: float = 60) -> switching.Bench:
     monkeypatch.setattr(switching, "Visits", NoVisits)
-    workplace: Any = SimpleNamespace(contract=None)
+    workplace: Any = SimpleNamespace(contract=SimpleNamespace(stack="lab"))
     return switching.Bench(workplace, edges, lambda: None, 40, time.monotonic() + for_s)
 
 
@@ -147,6 +148,15 @@ def test_deploys_and_rollbacks_take_turns(monkeypatch: pytest.MonkeyPatch) -> No
     ]  # fmt: skip
     assert edges.asked[:3] == [("weigh", GREEN, 100), ("promote", GREEN, False), ("promote", BLUE, True)]
     assert all(later.decided_at >= one.decided_at for one, later in pairwise(switches))
+
+
+def test_hosts_are_asked_as_often_as_for_switches_and_nothing_is_switched(monkeypatch: pytest.MonkeyPatch) -> None:
+    edges, asked = Edges(), list[tuple[str, ...]]()
+    edges.hosts = [SimpleNamespace(name="alpha"), SimpleNamespace(name="bravo")]
+    monkeypatch.setattr(switching.host_program, "ask", lambda _, *words, **__: asked.append(words))
+    assert bench(edges, monkeypatch).idle(3, 0)
+    assert sorted(set(asked)) == [("alpha", "slots", "show"), ("bravo", "slots", "show")]
+    assert len(asked) == 2 * (3 + 2 + 3) and edges.asked == []
 
 
 def test_no_switch_begins_after_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
