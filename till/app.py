@@ -39,7 +39,7 @@ class Service(BaseModel):
     version_path: str = ""
     probe_paths: list[str] = []
     metrics_path: str = ""
-    assets_path: Annotated[str, Field(pattern=r"^(/\S+/)?$")] = ""
+    assets_path: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~/-]+/)?$")] = ""
     runtime: str = ""
     smoke: Literal["purchase", "none"] = "purchase"
     migrations: Literal["none", "expand", "contract"] = "none"

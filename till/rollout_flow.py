@@ -111,8 +111,14 @@ def listed(name: str, version: str, strategy: str, document: bool = False) -> di
 def _documented(contract: Contract, manifest: Manifest, plan_text: str, items: list[dict[str, Any]]) -> Path:
     now, rules = datetime.now(UTC), thresholds()["signoff"]
     found = record(contract.stack, manifest, plan_text)
-    roles = {role: one["title"] for role, one in rules["roles"].items()}
-    deploys = [one for one in deploy_record.every(contract.stack) if one.new_version == manifest.version]
+
+    def word(role: str, title: str) -> Verdict:
+        wanted = [one for one in items if one["signed"] and one["wanted"] and one["by"] == role]
+        return signoff_document.judged(title, signoff.verdict(found, role, "", rules, now), wanted)
+
+    # What the fleet itself took back since counts, too.
+    _fetch(contract.stack, Progress(quiet=True))
+    last, back = signoff_document.records(deploy_record.every(contract.stack), manifest.version, manifest.sha256)
     known = signoff_document.Known(
         stack=contract.stack,
         environment=contract.environment,
@@ -120,8 +126,9 @@ def _documented(contract: Contract, manifest: Manifest, plan_text: str, items: l
         sha256=manifest.sha256,
         digest=found.digest,
         items=tuple(items),
-        roles=tuple((title, signoff.verdict(found, role, "", rules, now)) for role, title in roles.items()),
-        record=next((one for one in reversed(deploys) if one.kind == "deploy"), None),
+        roles=tuple((one["title"], word(role, one["title"])) for role, one in rules["roles"].items()),
+        record=last,
+        taken_back=back,
     )
     return signoff_document.write(known, now)
 

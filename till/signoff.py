@@ -21,9 +21,11 @@ BUILD = "release build"
 # tested) may differ between two builds of one: tests are evidence, which the checklist asks for by itself, and a later
 # run voids nobody's word.
 SIGNED_FIELDS = (
-    "name", "version", "sha256", "start", "health_path", "version_path", "runtime", "smoke", "migrations", "migrate",
+    "name", "version", "sha256", "start", "health_path", "version_path", "runtime", "smoke", "migrations",
     "runs_beside",
 )  # fmt: skip
+# Signed where a release has them, so that words of before they were known still hold for one without.
+SIGNED_WHERE_SET = ("migrate", "assets_path")
 SHOWN_DIGEST = 12
 
 
@@ -41,6 +43,7 @@ class Record:
 def digest(manifest: Manifest, settings_text: str, plan_text: str) -> str:
     """What a sign-off is bound to (SHA-256): the artefact and how it starts, the stack's settings, the plan."""
     signed = {field: getattr(manifest, field) for field in SIGNED_FIELDS}
+    signed |= {field: value for field in SIGNED_WHERE_SET if (value := getattr(manifest, field))}
     told = json.dumps([signed, settings_text, plan_text], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(told.encode()).hexdigest()
 

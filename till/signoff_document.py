@@ -15,6 +15,7 @@ from till.gates import Verdict
 from till.incident_document import PEOPLE
 from till.markdown import cell
 from till.paths import CHECKOUT, signoffs_dir
+from till.signoff import SHOWN_DIGEST
 
 TEMPLATE = CHECKOUT / "templates" / "signoff.md.j2"
 WORDS = {True: "yes", False: "no", None: "-"}
@@ -22,7 +23,8 @@ WORDS = {True: "yes", False: "no", None: "-"}
 
 @dataclass(frozen=True)
 class Known:
-    """Of one release on one stack: what is signed, the checklist's rows, the verdict of each role, its last deploy."""
+    """Of one release on one stack: what is signed, the checklist's rows, the verdict of each role, its last deploy, and
+    the rollback that took it back after that."""
 
     stack: str
     environment: str
@@ -32,11 +34,28 @@ class Known:
     items: tuple[dict[str, Any], ...]
     roles: tuple[tuple[str, Verdict], ...]
     record: Record | None
+    taken_back: Record | None = None
+
+
+def records(every: list[Record], version: str, sha256: str) -> tuple[Record | None, Record | None]:
+    """The last deploy of this very artefact, and the rollback that took it back since. Pure; records oldest first."""
+    deploys = [one for one in every if one.kind == "deploy" and one.new_version == version and one.new_sha256 == sha256]
+    last = deploys[-1] if deploys else None
+    back = [one for one in every if last and one.kind == "rollback" and one.verdict == "pass" and one.at > last.at]
+    return last, next((one for one in back if one.old_version == version), None)
+
+
+def judged(title: str, blanket: Verdict, items: list[dict[str, Any]]) -> Verdict:
+    """A role's word: for all that it signs, or for each wanted item of it by itself. Pure."""
+    if blanket.passed or not items or not all(one["passed"] for one in items):
+        return blanket
+    return Verdict(blanket.gate, True, f"each of its items is signed as {title}")
 
 
 def write(known: Known, now: datetime) -> Path:
     """Write the document, or bring Till's part of it up to date; its path."""
-    path = signoffs_dir(known.stack) / f"{known.version}.md"
+    # People's words are for what they saw: another artefact, setting or plan has a document of its own.
+    path = signoffs_dir(known.stack) / f"{known.version}-{known.digest[:SHOWN_DIGEST]}.md"
     path.parent.mkdir(parents=True, exist_ok=True)
     text = render(known, now)
     if path.exists():
@@ -66,9 +85,9 @@ def render(known: Known, now: datetime) -> str:
         digest=known.digest,
         date=(datetime.fromtimestamp(record.at, UTC) if record else now).strftime("%Y-%m-%d %H:%M:%S"),
         deployed_by=record.by if record else "",
-        verified_by="Till: the gates of the record" if record and record.verdict == "pass" else "______",
-        status=_status(record),
-        rollback="NO" if record is None or record.rollback_s is None else f"YES, it took {record.rollback_s:g} s",
+        verified_by="Till: the gates of the record" if record and record.verdict == "pass" and not issues else "______",
+        status=_status(known),
+        rollback=_rollback(known),
         record=record.name if record else "",
         issues=issues,
         items=known.items,
@@ -79,16 +98,26 @@ def render(known: Known, now: datetime) -> str:
     )
 
 
-def _status(record: Record | None) -> str:
+def _status(known: Known) -> str:
+    record = known.record
     if record is None:
         return "not deployed here"
+    if known.taken_back:
+        return f"FAILED: taken back by {known.taken_back.by} ({known.taken_back.name})"
     return {"pass": "PASSED", "unfinished": "NOT FINISHED"}.get(record.verdict, f"FAILED: {record.reason}")
 
 
+def _rollback(known: Known) -> str:
+    took = [one.rollback_s for one in (known.taken_back, known.record) if one and one.rollback_s is not None]
+    return f"YES, it took {took[0]:g} s" if took else "YES" if known.taken_back else "NO"
+
+
 def _issues(known: Known) -> list[str]:
-    """Checks that do not hold, and gates that said no."""
+    """Checks that do not hold, gates that said no, and what was taken back."""
     found = [f"{one['item']}: {one['sentence']}" for one in known.items if one["passed"] is False]
-    record = known.record
+    record, back = known.record, known.taken_back
     if record and record.verdict != "pass":
         found.append(f"deploy {record.name}: {record.reason or record.verdict}")
+    if back:
+        found.append(f"{back.name}: {back.reason or back.override or 'taken back'}")
     return found

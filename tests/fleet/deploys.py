@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
 from typing import Any
 
 from infra.contract import Contract
@@ -16,6 +17,7 @@ from till.thresholds import thresholds
 
 POLICY = thresholds()["rollout"]
 PER_S = 20
+PHASE_WITHIN_S = 180
 SLOTS = "/usr/local/lib/till/slots"
 
 
@@ -65,12 +67,16 @@ def led_alone(lab: Contract) -> bool:
     return all(shown(host)["canary"] is None for host in edges(lab))
 
 
-def until_phase(asked: subprocess.Popen[str], phase: str) -> list[str]:
-    """Wait until a deploy says that a phase begins; what it said so far."""
+def until_phase(asked: subprocess.Popen[str], phase: str) -> None:
+    """Wait until a deploy says that a phase begins; one that does not in time, or ends before, is ended."""
     assert asked.stderr is not None
-    said = list[str]()
-    while not (said and said[-1].split(maxsplit=1)[1:] == [phase]):
-        line = asked.stderr.readline()
-        assert line, (phase, said[-20:])
-        said.append(line.strip())
-    return said
+    said, ender = list[str](), threading.Timer(PHASE_WITHIN_S, asked.kill)
+    ender.start()
+    try:
+        for line in asked.stderr:
+            said.append(line.strip())
+            if said[-1].split(maxsplit=1)[1:] == [phase]:
+                return
+        raise AssertionError((phase, said[-20:]))
+    finally:
+        ender.cancel()

@@ -53,7 +53,7 @@ def cut(host: str, *addresses: str, ports: str = "") -> Iterator[float]:
             rules.append(f"add rule inet till_cut {chain} ip {side} {place} {end} drop")
     # It ends by itself, too.
     heal = "nft delete table inet till_cut"
-    inside(host, f"systemd-run --quiet --collect --unit=till-cut-ends --on-active=120 {heal}")
+    inside(host, f"systemd-run --quiet --collect --unit=till-cut-ends --on-active=400 {heal}")
     began = time.time()
     inside(host, "nft '" + "; ".join(rules) + "'")
     try:

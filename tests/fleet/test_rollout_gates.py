@@ -111,7 +111,10 @@ def test_payments_that_differ_from_paypals_ledger_take_a_release_back(lab: Contr
     order = inside(leader(lab), f'{PSQL} "SELECT id {newest[11:-1]}" directus').strip()
     spoil, mend = (f'{PSQL} "{change.format(how, repr(order))}" directus' for how in ("+ 1", "- 1"))
     with fault(leader(lab), spoil, mend):
-        told = json.loads(asked.communicate(timeout=240)[0])
+        try:
+            told = json.loads(asked.communicate(timeout=240)[0])
+        finally:
+            asked.kill()
     assert (asked.returncode, told["verdict"]) == (3, "fail"), told
     assert "payments and PayPal's ledger differ" in told["reason"] and "PayPal charged" in told["reason"], told
     record = deploy_record.load(STACK, told["record"])

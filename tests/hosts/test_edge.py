@@ -123,9 +123,10 @@ def test_edge_tells_that_a_slot_serves_and_logs_no_checks(host: Host, machine: M
 
 
 @pytest.mark.roles(Role.EDGE)
-def test_the_haproxy_that_runs_is_the_installed_one(machine: Machine) -> None:
-    """After an upgrade by apt it is reloaded; where it is not: systemctl reload haproxy."""
-    master = machine.check_output("systemctl show --property=MainPID --value haproxy")
+@pytest.mark.parametrize("unit", ["haproxy", "till-database-proxy"])
+def test_the_haproxy_that_runs_is_the_installed_one(machine: Machine, unit: str) -> None:
+    """After an upgrade by apt it is reloaded; where it is not: systemctl reload of the unit."""
+    master = machine.check_output(f"systemctl show --property=MainPID --value {unit}")
     assert machine.check_output(f"readlink /proc/{master}/exe") == "/usr/sbin/haproxy"
 
 

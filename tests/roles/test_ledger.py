@@ -6,6 +6,7 @@ import json
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
@@ -51,15 +52,17 @@ def test_each_difference_is_named(
     pure: ModuleType, attempt: dict[str, Any], orders: list[Any], captures: list[Any], told: str
 ) -> None:
     found = pure.faults([{**ATTEMPT, **attempt}], orders, {"P1": captures})
-    assert found == ([f"PayPal order P1: {told}"] if told else [])
+    assert found == ({"P1": [told]} if told else {})
 
 
 class Sides(BaseHTTPRequestHandler):
     """Directus and PayPal as the program asks them; `broken` answers 503."""
 
     attempts: ClassVar[list[dict[str, Any]]] = []
-    broken = ""
+    broken, forgotten = "", ""
+    captures: ClassVar[list[list[dict[str, Any]]]] = []
     asked: ClassVar[list[tuple[str, str]]] = []
+    filters: ClassVar[list[dict[str, Any]]] = []
 
     def answer(self) -> None:
         split = urlsplit(self.path)
@@ -68,13 +71,16 @@ class Sides(BaseHTTPRequestHandler):
             "/items/payment_attempts": {"data": self.attempts},
             "/items/orders": {"data": [ORDER]},
             "/v1/oauth2/token": {"access_token": "granted"},
-            "/v2/checkout/orders/P1": {"purchase_units": [{"payments": {"captures": [CAPTURE]}}]},
         }
+        if split.path == "/v2/checkout/orders/P1":
+            # What PayPal says when it is asked again.
+            taken = self.captures.pop(0) if len(self.captures) > 1 else self.captures[0]
+            documents[split.path] = {"purchase_units": [{"payments": {"captures": taken}}]}
         if split.path.startswith("/items"):
-            json.loads(parse_qs(split.query)["filter"][0])
+            self.filters.append(json.loads(parse_qs(split.query)["filter"][0]))
         body = json.dumps(documents.get(split.path, {})).encode()
         known = split.path in documents and split.path != self.broken
-        self.send_response(200 if known else 503)
+        self.send_response(404 if split.path == self.forgotten else 200 if known else 503)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -88,9 +94,13 @@ class Sides(BaseHTTPRequestHandler):
 @pytest.fixture
 def program(tmp_path: Path, pure: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     monkeypatch.setitem(sys.modules, "till_ledger", pure)
+    monkeypatch.setitem(sys.modules, "till_slots", load("storefront", "till_slots"))
+    monkeypatch.setitem(sys.modules, "till_units", load("storefront", "till_units"))
     found = load("storefront", "ledger")
-    monkeypatch.setattr(found, "ENVIRONMENT", str(tmp_path / "storefront-{slot}.env"))
-    for name, value in {"attempts": [ATTEMPT], "broken": "", "asked": []}.items():
+    monkeypatch.setattr(found, "AGAIN_S", 0.05)
+    monkeypatch.setattr(sys.modules["till_units"], "ENVIRONMENT", str(tmp_path / "storefront-{slot}.env"))
+    fresh = {"attempts": [ATTEMPT], "broken": "", "forgotten": "", "captures": [[CAPTURE]], "asked": [], "filters": []}
+    for name, value in fresh.items():
         monkeypatch.setattr(Sides, name, value)
     with ThreadingHTTPServer(("127.0.0.1", 0), Sides) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
@@ -103,23 +113,59 @@ def program(tmp_path: Path, pure: ModuleType, monkeypatch: pytest.MonkeyPatch) -
         server.shutdown()
 
 
-WORDS = ["green", "0", "50", "20", "5"]
+WORDS = ["green", "600", "50", "0.5", "5"]
 
 
 def test_both_sides_are_asked_with_the_releases_own_credentials(
     program: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert program.main(WORDS) == 0
-    assert json.loads(capsys.readouterr().out) == {"payments": 1, "faults": []}
+    assert json.loads(capsys.readouterr().out) == {"payments": 1, "faults": [], "more": False}
     proofs = dict(Sides.asked)
     assert proofs["/items/orders"] == 'Bearer to"ken'
     assert proofs["/v2/checkout/orders/P1"] == "Bearer granted"
 
 
+def test_what_was_only_on_its_way_is_no_difference(program: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    """The order is read before PayPal has the capture."""
+    Sides.captures = [[], [], [CAPTURE]]
+    assert program.main(WORDS) == 0
+    assert json.loads(capsys.readouterr().out)["faults"] == []
+    # Asked again are only those that differed.
+    assert Sides.filters[-2] == {"paypal_order_id": {"_in": ["P1"]}}
+
+
+def test_what_goes_on_differing_is_told(program: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    Sides.captures = [[]]
+    assert program.main(WORDS) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["faults"] == ["PayPal order P1: there is an order, and nothing was charged"] and told["payments"] == 0
+
+
+def test_an_order_that_paypal_has_forgotten_was_never_paid(
+    program: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Sides.forgotten, Sides.attempts = "/v2/checkout/orders/P1", [{**ATTEMPT, "status": "capturing"}]
+    monkeypatch.setitem(globals(), "ORDER", {**ORDER, "paypal_order_id": "P2"})
+    assert program.main(WORDS) == 0
+    assert json.loads(capsys.readouterr().out)["faults"] == []
+
+
+def test_only_payments_for_which_money_was_asked_are_looked_at_and_more_is_said(
+    program: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert program.main(["green", "600", "1", "0.5", "5"]) == 0
+    assert json.loads(capsys.readouterr().out)["more"] is True
+    asked = Sides.filters[0]["_and"]
+    assert {"status": {"_nin": ["started", "created"]}} in asked
+    since = datetime.fromisoformat(asked[2]["_or"][0]["updated_at"]["_gte"])
+    assert 595 < (datetime.now(UTC) - since).total_seconds() < 630
+
+
 def test_nothing_paid_is_nothing_compared(program: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     Sides.attempts = []
     assert program.main(WORDS) == 0
-    assert json.loads(capsys.readouterr().out) == {"payments": 0, "faults": []}
+    assert json.loads(capsys.readouterr().out) == {"payments": 0, "faults": [], "more": False}
     assert [path for path, _ in Sides.asked] == ["/items/payment_attempts"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import subprocess
 import sys
 import tarfile
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from infra.components.signing_key import new_key_pair
 from infra.contract import ReleaseKey
 from tests.programs import load
 from till import release_signature
+from till.paths import CHECKOUT
 
 VERSION = "v1.0.0"
 PRIVATE, PUBLIC = new_key_pair()
@@ -97,6 +99,32 @@ def test_a_signed_release_is_unpacked_and_started(host: Host) -> None:
     assert sys.modules["till_slots"].load()["green"] == VERSION
     # Manifests of what is on this host stay.
     assert host.manifest.exists() and host.signature.exists()
+
+
+def test_a_migration_of_several_commands_fails_where_one_of_them_does(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = list[Path]()
+    monkeypatch.setattr(sys.modules["till_units"], "migrated", lambda _folder, program: ran.append(program) or "")
+    host.unpack()
+    assert host.release.migrate(VERSION) == {"migrated": False} and ran == []
+    host.signed(migrate="false; echo done")
+    assert host.release.migrate(VERSION)["migrated"] is True
+    done = subprocess.run(["sh", str(ran[0])], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    tampered_manifest(host)
+    with pytest.raises(sys.modules["till_slots"].Fault, match="is not signed by"):
+        host.release.migrate(VERSION)
+
+
+def test_a_migration_is_confined_as_a_release_is() -> None:
+    unit = (CHECKOUT / "playbooks/roles/storefront/templates/storefront@.service.j2").read_text()
+    # What is the service's own: its files, how it starts anew, where it runs.
+    own = ("EnvironmentFile", "Environment", "WorkingDirectory", "ExecStart", "SyslogIdentifier", "CacheDirectory",
+           "Restart", "RestartSec", "TimeoutStopSec", "MemoryMax")  # fmt: skip
+    service = unit.partition("[Service]\n")[2].partition("\n[")[0].splitlines()
+    lines = {line for line in service if "=" in line and line.partition("=")[0] not in own and line[0] != "#"}
+    assert lines == set(load("storefront", "till_units").CONFINED)
 
 
 def test_the_last_lines_of_a_unit_are_told_without_the_values_of_its_secrets(

@@ -29,9 +29,8 @@ def edge(host: Path) -> ModuleType:
     return sys.modules["till_backend"]
 
 
-def weights(text: str, proxy: str = "storefront") -> dict[str, int]:
-    own = text.partition(f"backend {proxy}\n")[2].partition("\nbackend ")[0]
-    lines = [line.split() for line in own.splitlines() if " weight " in line]
+def weights(text: str) -> dict[str, int]:
+    lines = [line.split() for line in text.splitlines() if " weight " in line]
     return {words[1]: int(words[words.index("weight") + 1]) for words in lines}
 
 
@@ -65,10 +64,13 @@ def test_files_of_one_release_are_asked_of_the_serving_one_first_and_of_the_othe
     slots: ModuleType, edge: ModuleType
 ) -> None:
     state = {**BOTH, "assets": {"blue": "/static/", "green": ""}}
-    for after in (state, slots.tried(state, "green", 5, 20)):
-        assert weights(edge.backend(after, POLICY), "assets") == {"blue": 256, "green": 1}
-        assert edge.maps(after)[edge.ASSETS] == {"/static/": "both"}
-    assert weights(edge.backend(slots.led(state, "green", False), POLICY), "assets") == {"blue": 1, "green": 256}
+    text = edge.backend(state, POLICY).partition("backend assets\n")[2].partition("\nbackend ")[0]
+    assert [line.split()[1] for line in text.splitlines() if line.strip().startswith("server ")] == ["blue", "green"]
+    assert "retry-on conn-failure 404" in text and "weight" not in text
+    # Also while the other one is tried: nobody's first question is its.
+    for after in (state, slots.tried(state, "green", 5, 20), {**state, "green": None}):
+        assert edge.maps(after)[edge.ASSETS] == {"/static/": "blue"}
+    assert edge.maps(slots.led(state, "green", False))[edge.ASSETS] == {"/static/": "green"}
     # Nothing is asked for by the way of a release that is gone.
     assert edge.maps({**state, "blue": None})[edge.ASSETS] == {}
 
@@ -168,3 +170,5 @@ def test_a_state_from_before_tries_were_known_is_read(slots: ModuleType) -> None
     slots.STATE.write_text('{"active": "blue", "blue": "v1.0.0", "green": null, "digests": {}, "checks": {}}')
     assert slots.shares(slots.load()) == {"blue": 100, "green": 0}
     assert slots.tokens(slots.load()) == {}
+    # What serves did serve, so it stays on the disk when another one comes.
+    assert slots.load()["served"] == ["v1.0.0"]

@@ -10,7 +10,7 @@ import pytest
 from tests.till.rollouts import INTENTS, NEW, Clock, walk
 from till import host_program, smoke
 from till.errors import GateSaidNo, HostUnreachable
-from till.rollout import preview, usage
+from till.rollout import ledger, preview, usage
 from till.thresholds import thresholds
 
 POLICY = thresholds()["rollout"]
@@ -25,11 +25,14 @@ class Hosts:
     def __init__(self) -> None:
         self.slots = {(host, slot): dict(WELL) for host in INTENTS for slot in ("blue", "green")}
         self.usage = {host: dict(CALM) for host in INTENTS}
+        self.ledger: dict[str, Any] = {"payments": 1, "faults": [], "more": False}
         self.asked = list[tuple[str, ...]]()
 
     def ask(self, _workplace: Any, host: str, program: str, verb: str, *words: str, **_: Any) -> dict[str, Any]:
-        assert program == "slot-probe"
         self.asked.append((host, verb, *words))
+        if program == "ledger":
+            return self.ledger
+        assert program == "slot-probe"
         return self.usage[host] if verb == "usage" else {slot: self.slots[host, slot] for slot in words[5].split(",")}
 
 
@@ -60,7 +63,7 @@ def gates(one: Any) -> dict[str, str]:
 def test_a_good_release_passes_every_gate_and_sells_once(hosts: Hosts, bought: list[dict[str, Any]]) -> None:
     one = walk(Clock(), smoke="purchase", probe_paths=["/ar", "/up"])
     assert preview.run(one)["order_id"] == "A1"
-    assert gates(one) == {"errors": "pass", "slow": "pass", "cpu": "pass", "usage": "pass", "smoke": "pass"}
+    assert gates(one) == dict.fromkeys(("errors", "slow", "cpu", "usage", "smoke", "ledger"), "pass")
     assert [how["cookie"] for how in bought] == ["till_release=token"]
     asked = [words for words in hosts.asked if words[1] == "ask"]
     assert sorted((words[0], words[7]) for words in asked) == [("alpha", "green,blue"), ("bravo", "green,blue")]
@@ -76,6 +79,29 @@ def test_where_nothing_serves_the_new_release_is_asked_alone(hosts: Hosts) -> No
     alone = {host: replace(one, old_slot=None) for host, one in INTENTS.items()}
     preview.run(walk(Clock(), intents=alone))
     assert {words[7] for words in hosts.asked if words[1] == "ask"} == {"green"}
+
+
+def test_a_purchase_that_paypal_tells_otherwise_is_a_no(hosts: Hosts, bought: list[dict[str, Any]]) -> None:
+    hosts.ledger["faults"] = ["PayPal order P1: the order says 2 USD, PayPal charged 1 USD"]
+    one = walk(Clock(), smoke="purchase")
+    with pytest.raises(GateSaidNo, match="PayPal's ledger differ: PayPal order P1: the order says 2 USD"):
+        preview.run(one)
+    assert gates(one)["ledger"] == "fail" and bought
+
+
+@pytest.mark.parametrize(
+    ("payments", "more", "verdict", "told"),
+    [(0, False, "skipped", "nobody paid"), (1, False, "pass", "1 payment is"), (50, True, "pass", "50 payments are")],
+)
+def test_the_ledger_says_how_much_was_compared(
+    hosts: Hosts, payments: int, more: bool, verdict: str, told: str
+) -> None:
+    hosts.ledger |= {"payments": payments, "more": more}
+    one = walk(Clock(), smoke="purchase")
+    ledger.gate(one, "steps")
+    said = one.record.gates[0]
+    assert (said.verdict, "older ones were not asked for" in said.sentence) == (verdict, more) and told in said.sentence
+    assert hosts.asked[0][:2] == ("alpha", "green")
 
 
 @pytest.mark.parametrize(("measure", "bad"), [("errors", "bad"), ("slow", "slow")])

@@ -68,8 +68,39 @@ def test_staging_has_the_guides_own_form() -> None:
 def test_what_people_wrote_stays_when_it_is_written_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "STATE", tmp_path)
     path = signoff_document.write(replace(KNOWN, record=None), NOW)
-    assert path == tmp_path / "signoffs" / "production" / "v1.1.0.md"
+    assert path == tmp_path / "signoffs" / "production" / "v1.1.0-cdcdcdcdcdcd.md"
     path.write_text(path.read_text().replace("All-clear by: ______", "All-clear by: Ann"))
     assert signoff_document.write(KNOWN, NOW) == path
     above, _, below = path.read_text().partition(PEOPLE)
     assert "PASSED" in above and "All-clear by: Ann" in below
+    # For another artefact, setting or plan nobody has said anything yet.
+    other = signoff_document.write(replace(KNOWN, digest="ef" * 32), NOW)
+    assert other != path and "All-clear by: ______" in other.read_text()
+
+
+def rollback(at: float, **changed: object) -> Record:
+    known = {"name": "rollback-20261125T201500-v1.0.0", "kind": "rollback", "at": at, "new_version": "v1.0.0",
+             "old_version": "v1.1.0", "by": "the watch", "rollback_s": 0.3}  # fmt: skip
+    return Record.model_validate({**RECORD.model_dump(), **known, **changed})
+
+
+def test_the_last_deploy_of_this_artefact_counts_and_what_took_it_back_since() -> None:
+    deploy = RECORD.model_copy(update={"new_sha256": "ab" * 32})
+    other = RECORD.model_copy(update={"new_sha256": "99" * 32})
+    later, before = rollback(RECORD.at + 60), rollback(RECORD.at - 60)
+    find = lambda *every: signoff_document.records(list(every), "v1.1.0", "ab" * 32)  # noqa: E731
+    assert find(other) == (None, None)
+    assert find(before, deploy) == (deploy, None)
+    assert find(deploy, later) == (deploy, later)
+    assert find(deploy, rollback(RECORD.at + 60, old_version="v0.9.0"))[1] is None
+    text = signoff_document.render(replace(KNOWN, taken_back=later), NOW)
+    for part in ("FAILED: taken back by the watch", "| Rollback required | YES, it took 0.3 s |", "operations: **NO**"):
+        assert part in text, part
+
+
+def test_a_role_that_signed_each_of_its_items_has_signed() -> None:
+    items = [{"passed": True}, {"passed": True}]
+    assert signoff_document.judged("QA/Testing Lead", UNSIGNED, items).passed
+    assert signoff_document.judged("QA/Testing Lead", UNSIGNED, [*items, {"passed": False}]) == UNSIGNED
+    assert signoff_document.judged("QA/Testing Lead", UNSIGNED, []) == UNSIGNED
+    assert signoff_document.judged("QA/Testing Lead", SIGNED, []) == SIGNED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from itertools import pairwise
 from typing import Any
 
@@ -51,6 +52,25 @@ def test_the_lease_is_renewed_when_a_third_of_it_is_over(clock: Clock) -> None:
     assert max(gaps) <= POLICY["lease_s"] / 3 + LOOK_S
     assert min(gaps[:-1]) > POLICY["lease_s"] / 3
     assert [one.percent for one in one.record.steps] == [50]
+
+
+@pytest.mark.usefixtures("traffic")
+def test_the_lease_is_renewed_while_something_takes_its_time(clock: Clock) -> None:
+    one = walk(clock)
+    one.policy = {**one.policy, "lease_s": 0.15}
+    one.go((Step(100, 0),))
+    before = len(one.edges.weighed)
+    assert one.keeping(lambda: threading.Event().wait(0.4) or "told") == "told"
+    renewed = [percent for _, percent in one.edges.weighed[before:]]
+    assert len(renewed) >= 3 and set(map(repr, renewed)) == {"100"}
+
+
+@pytest.mark.usefixtures("traffic")
+def test_without_a_share_nothing_is_renewed_and_what_is_raised_goes_on(clock: Clock) -> None:
+    one = walk(clock)
+    with pytest.raises(TillError, match="Prometheus does not answer"):
+        one.keeping(silent)
+    assert one.edges.weighed == []
 
 
 @pytest.mark.usefixtures("traffic")

@@ -7,7 +7,7 @@ from typing import Any
 from infra.contract import Host
 from till import host_program, probe, release, smoke
 from till.errors import GateSaidNo
-from till.rollout import judge, usage
+from till.rollout import judge, ledger, usage
 from till.rollout.counts import NOTHING, Counts
 from till.rollout.walk import Walk
 from till.thresholds import thresholds
@@ -47,6 +47,7 @@ def run(walk: Walk) -> dict[str, Any]:
         "pass",
         f"order {bought.get('order_id', '')} was bought from {bought['version']} before any customer met it",
     )
+    ledger.gate(walk, PHASE)
     return bought
 
 

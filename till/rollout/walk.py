@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from till import release
 from till.deploy_record import Gate, Record, Step
@@ -17,6 +18,8 @@ from till.rollout.measures import Tally
 from till.rollout.vps import Edges, Intent
 from till.thresholds import thresholds
 from till.workplace import Workplace
+
+Result = TypeVar("Result")
 
 
 @dataclass
@@ -71,6 +74,18 @@ class Walk:
             self.record.failed_requests = self.looks.failed_requests
         return seen
 
+    def keeping(self, work: Callable[[], Result]) -> Result:
+        """Do what takes its time; the share stays as it is meanwhile, its lease renewed. Raises what that raises."""
+        lease_s, shared = self.policy["lease_s"], self.record.steps[-1:]
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(work)
+            while not asked.done():
+                wait([asked], timeout=lease_s / 3)
+                if not asked.done() and shared:
+                    self.check()
+                    self.edges.weigh(self.intents, int(shared[0].percent), lease_s)
+            return asked.result()
+
     def _hold(self, step: plan.Step) -> None:
         began = seen_at = renewed_at = time.monotonic()
         while True:
@@ -96,7 +111,7 @@ class Walk:
                 raise GateSaidNo(f"{step.percent} % for {step.deadline_s:g} s proved nothing: {told}")
             time.sleep(max(0.0, self.policy["look_interval_s"] - (time.monotonic() - now)))
         self._note(step)
-        usage.gate(self, f"{step.percent} %")
+        self.keeping(lambda: usage.gate(self, f"{step.percent} %"))
 
     def _refuse_failed(self, step: plan.Step) -> None:
         if found := self.looks.failed():

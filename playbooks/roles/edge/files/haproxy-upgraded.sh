@@ -1,8 +1,10 @@
 #!/bin/sh
-# After dpkg, by apt: a HAProxy whose program was replaced hands over to the new one, listeners and all. The unit's
+# After dpkg, by apt: each HAProxy whose program was replaced hands over to the new one, listeners and all. A unit's
 # reload checks first that the new one can read its settings.
-pid=$(systemctl show --property=MainPID --value haproxy.service 2>/dev/null) || exit 0
-[ "${pid:-0}" -gt 0 ] || exit 0
-case "$(readlink "/proc/$pid/exe")" in
-*' (deleted)') systemctl reload haproxy.service ;;
-esac
+for unit in haproxy.service till-database-proxy.service; do
+    pid=$(systemctl show --property=MainPID --value "$unit" 2>/dev/null) || continue
+    [ "${pid:-0}" -gt 0 ] || continue
+    case "$(readlink "/proc/$pid/exe")" in
+    *' (deleted)') systemctl reload "$unit" ;;
+    esac
+done

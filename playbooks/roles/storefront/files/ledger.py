@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 """Compare the shop's last payments with PayPal's side of them, as the release in a slot would ask for both.
 
-    ledger SLOT SINCE MAX QUIET_S TIMEOUT_S
+    ledger SLOT AGE_S MAX PATIENCE_S TIMEOUT_S
 
-Payments that changed since then (s since the epoch), the newest MAX of them, without unpaid ones that changed within
-the last QUIET_S: they may be on their way. TIMEOUT_S for each question. Prints {"payments": number that PayPal charged,
-"faults": [sentence]}. Nothing personal is asked for.
+Payments that changed within the last AGE_S, the newest MAX of them. What differs is looked at again until PATIENCE_S
+are over: a payment may be on its way. TIMEOUT_S for each question. Prints {"payments": number that PayPal charged,
+"faults": [sentence], "more": whether there may be older ones}. Nothing personal is asked for.
 Exit codes: 0 compared (also when there are faults), 1 not possible, 2 bad usage.
 """
 
@@ -21,15 +21,20 @@ import urllib.parse
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 import till_ledger
+import till_units
 
-ENVIRONMENT = "/etc/till/env/storefront-{slot}.env"
 DIRECTUS = ("DIRECTUS_INTERNAL_URL", "DIRECTUS_API_TOKEN")
 PAYPAL = ("PAYPAL_API_URL", "NEXT_PUBLIC_PAYPAL_CLIENT_ID", "PAYPAL_CLIENT_SECRET")
 AT_ONCE = 4
+AGAIN_S = 2
+NOT_FOUND = 404
+# Nothing can be charged before a capture was asked for.
+UNASKED = ["started", "created"]
 
 
 class Fault(Exception):
@@ -38,7 +43,7 @@ class Fault(Exception):
 
 def environment(slot: str) -> dict[str, str]:
     """What the release in a slot has in its environment; written by deploy.yml for systemd."""
-    path = Path(ENVIRONMENT.format(slot=slot))
+    path = Path(till_units.ENVIRONMENT.format(slot=slot))
     pairs = (line.partition("=") for line in path.read_text().splitlines() if not line.startswith("#"))
     found = {key: value[1:-1].replace('\\"', '"').replace("\\\\", "\\") for key, _, value in pairs}
     if missing := [name for name in (*DIRECTUS, *PAYPAL) if not found.get(name)]:
@@ -68,54 +73,78 @@ class Books:
         granted = self._json(
             "PayPal", f"{url}/v1/oauth2/token", {"Authorization": f"Basic {proof}"}, b"grant_type=client_credentials"
         )
+        if not granted.get("access_token"):
+            raise Fault("PayPal grants no access to its orders")
         bearer = {"Authorization": f"Bearer {granted['access_token']}"}
 
         def one(order: str) -> list[dict[str, Any]]:
-            told = self._json("PayPal", f"{url}/v2/checkout/orders/{urllib.parse.quote(order, safe='')}", bearer)
+            # PayPal forgets an order that was never paid.
+            place = f"{url}/v2/checkout/orders/{urllib.parse.quote(order, safe='')}"
+            told = self._json("PayPal", place, bearer, known=False)
             units = told.get("purchase_units") or []
             return [capture for unit in units for capture in (unit.get("payments") or {}).get("captures") or []]
 
         with ThreadPoolExecutor(AT_ONCE) as pool:
             return dict(zip(orders, pool.map(one, orders), strict=True))
 
-    def _json(self, who: str, url: str, headers: dict[str, str], body: bytes | None = None) -> dict[str, Any]:
+    def _json(
+        self, who: str, url: str, headers: dict[str, str], body: bytes | None = None, known: bool = True
+    ) -> dict[str, Any]:
+        """The document of an answer; {} for what need not be known and is not. Raises Fault."""
         request = urllib.request.Request(url, data=body, headers=headers)
         path = urllib.parse.urlsplit(url).path
         try:
             with urllib.request.urlopen(request, timeout=self.timeout_s, context=self.trust) as answer:
                 return dict(json.load(answer))
         except urllib.error.HTTPError as reason:
+            if reason.code == NOT_FOUND and not known:
+                return {}
             raise Fault(f"{who} answers {reason.code} to {path}") from None
-        except (OSError, ValueError, TypeError) as reason:
+        except (OSError, ValueError, TypeError, HTTPException) as reason:
             raise Fault(f"{who} can't be asked for {path}: {getattr(reason, 'reason', reason)}") from None
 
 
-def compared(books: Books, since: float, most: int, quiet_s: float) -> dict[str, Any]:
-    began, until = (datetime.fromtimestamp(at, UTC).isoformat() for at in (since, time.time() - quiet_s))
+def compared(books: Books, age_s: float, most: int, patience_s: float) -> dict[str, Any]:
+    """What differs, and goes on differing."""
+    began, deadline = datetime.fromtimestamp(time.time() - age_s, UTC).isoformat(), time.monotonic() + patience_s
     changed = {"_or": [{"updated_at": {"_gte": began}}, {"updated_at": {"_null": True}, "created_at": {"_gte": began}}]}
-    quiet = {"_or": [{"updated_at": {"_lte": until}}, {"updated_at": {"_null": True}, "created_at": {"_lte": until}}]}
-    settled = {"_or": [{"status": {"_eq": till_ledger.COMPLETED}}, quiet]}
-    asked = {"_and": [{"paypal_order_id": {"_nnull": True}}, changed, settled]}
-    attempts = books.rows("payment_attempts", {
+    asked = {"_and": [{"paypal_order_id": {"_nnull": True}}, {"status": {"_nin": UNASKED}}, changed]}
+    attempts = attempts_of(books, asked, most)
+    paid, faults = read(books, attempts)
+    names = list(faults)
+    while names and time.monotonic() < deadline:
+        time.sleep(AGAIN_S)
+        _, faults = read(books, attempts_of(books, {"paypal_order_id": {"_in": names}}, len(names)))
+        names = list(faults)
+    told = [f"PayPal order {name}: {fault}" for name, found in faults.items() for fault in found]
+    return {"payments": paid, "faults": told, "more": len(attempts) == most}
+
+
+def attempts_of(books: Books, asked: dict[str, Any], most: int) -> list[dict[str, Any]]:
+    return books.rows("payment_attempts", {
         "filter": json.dumps(asked), "sort": "-created_at", "limit": str(most),
         "fields": "paypal_order_id,status,charge_currency,charge_amount",
     })  # fmt: skip
+
+
+def read(books: Books, attempts: list[dict[str, Any]]) -> tuple[int, dict[str, list[str]]]:
+    """How many of them PayPal charged, and by PayPal's order what differs."""
     names = [str(one["paypal_order_id"]) for one in attempts]
     if not names:
-        return {"payments": 0, "faults": []}
+        return 0, {}
     orders = books.rows("orders", {
         "filter": json.dumps({"paypal_order_id": {"_in": names}}), "limit": "-1",
         "fields": "paypal_order_id,payment_intent_id,payment_status,charge_currency,charge_amount",
     })  # fmt: skip
     captures = books.captures(names)
-    paid = sum(1 for one in captures.values() if one)
-    return {"payments": paid, "faults": till_ledger.faults(attempts, orders, captures)}
+    paid = sum(1 for found in captures.values() if any(one["status"] in till_ledger.PAID for one in found))
+    return paid, till_ledger.faults(attempts, orders, captures)
 
 
 def main(arguments: list[str]) -> int:
     try:
-        slot, since, most, quiet_s, timeout_s = arguments
-        numbers = float(since), int(most), float(quiet_s)
+        slot, age_s, most, patience_s, timeout_s = arguments
+        numbers = float(age_s), int(most), float(patience_s)
         limit_s = float(timeout_s)
     except ValueError:
         print(__doc__, file=sys.stderr)

@@ -4,7 +4,7 @@
     release plan VERSION DIGEST SHA256 SIZE_BYTES   which slot, what is to do, is there room; prints
                                                     {"deploy": bool, "upload": bool, "slot", "port"}
     release unpack VERSION                          check and unpack /srv/till/incoming/VERSION.tar.gz.partial
-    release migrate SLOT VERSION                    run its migration, with what a slot's release has in its environment
+    release migrate VERSION                         run its migration; its environment is that of a slot (deploy.yml)
     release start SLOT VERSION DIGEST               start it and wait for its health
 
 What is unpacked and started is what the release's manifest says, /srv/till/manifests/VERSION.json, and only while the
@@ -129,21 +129,22 @@ def checked(version: str) -> dict[str, Any]:
     return manifest
 
 
-def program(name: str, command: str) -> Path:
+def program(name: str, lines: str) -> Path:
     """What a unit runs: the release's own command."""
     path = ROOT / "start" / name
-    slots.write(path, f"#!/bin/sh\nexec {command}\n")
+    slots.write(path, f"#!/bin/sh\n{lines}\n")
     path.chmod(0o755)
     return path
 
 
-def migrate(slot: str, version: str) -> dict[str, Any]:
+def migrate(version: str) -> dict[str, Any]:
     """Before anything of it starts; raises Fault with its last lines where it does not end well."""
     command = checked(version).get("migrate") or ""
     began = time.monotonic()
     if not command:
         return {"migrated": False}
-    if reason := units.migrated(slot, release_folder(version), program("migrate", command)):
+    # Several commands are one that fails where one of them does.
+    if reason := units.migrated(release_folder(version), program(units.MIGRATE, f"set -e\n{command}")):
         raise slots.Fault(f"the migration of {version} on {socket.gethostname()} {reason}")
     return {"migrated": True, "migrate_s": round(time.monotonic() - began, 1)}
 
@@ -160,9 +161,11 @@ def start(slot: str, version: str, digest: str) -> dict[str, Any]:
         for known in (state["digests"], state["sticky"]):
             known.pop(slot, None)
         edge.record(state, slot)
+        if edge.runs():
+            edge.drained([slot])
         units.systemctl("stop", units.unit(slot))
         point(ROOT / "slots" / slot, release_folder(version))
-        program(slot, manifest["start"])
+        program(slot, f"exec {manifest['start']}")
         units.systemctl("reset-failed", units.unit(slot))
         units.systemctl("enable", units.unit(slot))
         since = time.time()
@@ -207,7 +210,7 @@ def main() -> int:
     arguments = {
         "plan": "version digest sha256 size_bytes",
         "unpack": "version",
-        "migrate": "slot version",
+        "migrate": "version",
         "start": "slot version digest",
     }
     for name, words in arguments.items():

@@ -178,13 +178,9 @@ def apply(before: dict[str, Any], after: dict[str, Any]) -> None:
 
 
 def drain() -> dict[str, Any]:
-    state, deadline = slots.load(), time.monotonic() + slots.settings()["drain_s"]
+    state = slots.load()
     quiet = [one for one in slots.SLOTS if not slots.shares(state)[one] and state[one]]
-    while True:
-        left = sum(int(haproxy.server(one)["scur"] or 0) for one in quiet)
-        if left == 0 or time.monotonic() > deadline:
-            return {"left": left}
-        time.sleep(0.1)
+    return {"left": edge.drained(quiet)}
 
 
 def main() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ BACKEND = EDGE / "slots.cfg"
 TOKENS = EDGE / "tokens.map"
 # What a session gets that has none: slot.kind and its token.
 GIVEN = EDGE / "given.map"
-# Beginnings of paths that are asked of both slots.
+# Beginnings of paths that are asked of both slots, and the slot that is asked first.
 ASSETS = EDGE / "assets.map"
 # Lines that a running HAProxy can't be told.
 FIXED = (" uri ", " set-path ")
@@ -55,16 +56,15 @@ def backend(state: dict[str, Any], policy: dict[str, Any]) -> str:
 
 def _assets(state: dict[str, Any], policy: dict[str, Any]) -> list[str]:
     """A page that was loaded before a switch finds its files in the slot that is left: who has none is not the last."""
-    weights = slots.asset_weights(state)
+    first = f"var(txn.path),map_beg({ASSETS})"
     return [
         "backend assets",
         "    option http-server-close",
         "    retries 1",
         "    retry-on conn-failure 404",
-        *(
-            f"    server {slot} 127.0.0.1:{policy['ports'][slot]} weight {weights[slot]} track check_{slot}/{slot}"
-            for slot in slots.SLOTS
-        ),
+        # Nobody else's first question meets a release that is being tried, or was taken back.
+        *(f"    use-server {slot} if {{ {first} -m str {slot} }}" for slot in slots.SLOTS),
+        *(f"    server {slot} 127.0.0.1:{policy['ports'][slot]} track check_{slot}/{slot}" for slot in slots.SLOTS),
     ]
 
 
@@ -93,7 +93,8 @@ def maps(state: dict[str, Any]) -> dict[Path, dict[str, str]]:
         # Who merely looks is kept to a release only while two of them are served.
         and (kind == slots.CHECKOUT or state["canary"])
     }
-    assets = {beginning: "both" for slot, beginning in state["assets"].items() if beginning and state[slot]}
+    first = state["active"] or slots.SLOTS[0]
+    assets = {beginning: first for slot, beginning in state["assets"].items() if beginning and state[slot]}
     return {TOKENS: held, GIVEN: given, ASSETS: assets}
 
 
@@ -114,21 +115,27 @@ def render(state: dict[str, Any]) -> bool:
 def tell(state: dict[str, Any]) -> None:
     """Give the running HAProxy the same weights and tokens, in one breath; raises Fault."""
     # A weight that is set again, though it stays, makes HAProxy begin its round anew.
-    there = {proxy: haproxy.servers(proxy) for proxy in ("storefront", "assets")}
-    wanted = {"storefront": slots.shares(state), "assets": slots.asset_weights(state)}
-    commands = [
-        f"set server {proxy}/{slot} weight {weight}"
-        for proxy, weights in wanted.items()
-        for slot, weight in weights.items()
-        if there[proxy].get(slot, {}).get("weight") != str(weight)
-    ]
+    there = {slot: one["weight"] for slot, one in haproxy.servers().items()}
+    wanted = {slot: share for slot, share in slots.shares(state).items() if there.get(slot) != str(share)}
+    commands = [f"set server storefront/{slot} weight {share}" for slot, share in wanted.items()]
     # Who gains traffic does so before another one loses it.
     commands.sort(key=lambda one: one.endswith(" 0"))
     for path, entries in maps(state).items():
         known = haproxy.entries(path)
+        if known is None:
+            # One that the running HAProxy has not read yet comes with its next reload.
+            continue
         commands += [f"del map {path} {key}" for key in known if known[key] != entries.get(key)]
         commands += [f"add map {path} {key} {value}" for key, value in entries.items() if known.get(key) != value]
     haproxy.tell(*commands)
+
+
+def drained(quiet: list[str]) -> int:
+    """Wait until these slots have ended their requests, for a while; how many are left."""
+    deadline = time.monotonic() + slots.settings()["drain_s"]
+    while (left := sum(haproxy.open_to(one) for one in quiet)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return left
 
 
 def runs() -> bool:

@@ -43,6 +43,11 @@ def servers(proxy: str = "storefront") -> dict[str, dict[str, str]]:
     return {one["svname"]: one for one in every if "svname" in one}
 
 
+def open_to(slot: str) -> int:
+    """Requests that a slot has not answered yet."""
+    return sum(int(servers(proxy).get(slot, {}).get("scur") or 0) for proxy in ("storefront", "assets"))
+
+
 def server(slot: str) -> dict[str, str]:
     """Its statistics of one slot's server."""
     found = servers()
@@ -51,7 +56,9 @@ def server(slot: str) -> dict[str, str]:
     return found[slot]
 
 
-def entries(path: Path) -> dict[str, str]:
-    """A map as the running one has it."""
+def entries(path: Path) -> dict[str, str] | None:
+    """A map as the running one has it; None when it has none."""
     lines = runtime(f"show map {path}").splitlines()
+    if lines and lines[0].startswith("Unknown map"):
+        return None
     return {words[1]: words[2] for line in lines if len(words := line.split()) == 3}

@@ -11,21 +11,23 @@ from typing import Any
 
 # A capture that took money, and what an order that knows of it says.
 PAID = {"COMPLETED": "completed", "PARTIALLY_REFUNDED": "partially_refunded", "REFUNDED": "refunded"}
+# What an attempt says that ended well.
 COMPLETED = "completed"
 
 Row = Mapping[str, Any]
 
 
-def faults(attempts: Iterable[Row], orders: Iterable[Row], captures: Mapping[str, list[Row]]) -> list[str]:
-    """A sentence for each payment that both sides tell differently; `captures` by PayPal's order."""
+def faults(attempts: Iterable[Row], orders: Iterable[Row], captures: Mapping[str, list[Row]]) -> dict[str, list[str]]:
+    """By PayPal's order a sentence for each thing that both sides tell differently; `captures` by PayPal's order."""
     of: dict[str, list[Row]] = {}
     for order in orders:
         of.setdefault(str(order["paypal_order_id"]), []).append(order)
-    told = []
+    told = {}
     for attempt in attempts:
         name = str(attempt["paypal_order_id"])
         taken = [one for one in captures.get(name, []) if one["status"] in PAID]
-        told += [f"PayPal order {name}: {fault}" for fault in _of_one(attempt, of.get(name, []), taken)]
+        if found := _of_one(attempt, of.get(name, []), taken):
+            told[name] = found
     return told
 
 

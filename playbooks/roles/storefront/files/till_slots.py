@@ -26,8 +26,8 @@ STATE = Path("/var/lib/till/slots.json")
 LOCK = Path("/run/till-slots.lock")
 SLOTS = ("blue", "green")
 FULL = 100
-# HAProxy's greatest weight, and the least one with which a server is asked at all.
-HEAVY, LIGHT = 256, 1
+# Releases that are remembered to have served; far more than stay on the disk.
+SERVED_MAX = 50
 # A session in a checkout stays with its release also when that one is being left; one that merely met two releases
 # beside each other stays only as long as both get traffic.
 CHECKOUT, SHARED = "checkout", "shared"
@@ -44,8 +44,9 @@ def settings() -> dict[str, Any]:
 def load() -> dict[str, Any]:
     nothing = dict.fromkeys(("active", *SLOTS, "canary", "latest", "intent"))
     empty: dict[str, Any] = {**nothing, "sticky": {}, "digests": {}, "checks": {}, "metrics": {}, "assets": {}}
-    empty["served"] = []
-    return {**empty, **json.loads(STATE.read_text())} if STATE.exists() else empty
+    found = {**empty, **json.loads(STATE.read_text())} if STATE.exists() else empty
+    # Written before it was remembered: what serves now did serve.
+    return {"served": [found[found["active"]]] if found["active"] else [], **found}
 
 
 def write(path: Path, text: str) -> None:
@@ -93,11 +94,6 @@ def shares(state: dict[str, Any]) -> dict[str, int]:
     }
 
 
-def asset_weights(state: dict[str, Any]) -> dict[str, int]:
-    """Who is asked first for a file whose name is of one release only; the other slot is asked when it has none."""
-    return {slot: HEAVY if slot == state["active"] else LIGHT for slot in SLOTS}
-
-
 def tried(state: dict[str, Any], slot: str, percent: int, lease_s: float) -> dict[str, Any]:
     """The state in which a release that is being tried gets so much of the traffic, for the lease's time."""
     return {
@@ -122,7 +118,8 @@ def _served(state: dict[str, Any], slot: str | None, drop: bool) -> list[str]:
     """What a rollback may want back: a release that is taken back is no such one."""
     serves = state[slot] if slot else None
     back = state[state["active"]] if drop and state["active"] not in (None, slot) else None
-    return [one for one in state["served"] if one not in (serves, back)] + ([serves] if serves else [])
+    served = [one for one in state["served"] if one not in (serves, back)] + ([serves] if serves else [])
+    return served[-SERVED_MAX:]
 
 
 def token(state: dict[str, Any], slot: str, kind: str) -> str:

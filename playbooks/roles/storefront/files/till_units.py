@@ -13,12 +13,14 @@ import till_slots as slots
 ENVIRONMENT = "/etc/till/env/storefront-{slot}.env"
 SECRET_WORDS = ("SECRET", "TOKEN", "KEY", "PASSWORD", "DSN")
 STEP_S = 0.1
-MIGRATION = "till-migrate.service"
-# As a release itself: storefront@.service.j2.
+# A migration's environment is written like a slot's, under this name.
+MIGRATE, MIGRATION = "migrate", "till-migrate.service"
+# As a release itself: storefront@.service.j2 (a test holds both equal).
 CONFINED = (
     "User=storefront", "Group=storefront", "NoNewPrivileges=yes", "ProtectSystem=strict", "ProtectHome=yes",
-    "PrivateTmp=yes", "PrivateDevices=yes", "CapabilityBoundingSet=", "UMask=0077",
-    "InaccessiblePaths=-/etc/till/credentials -/etc/till/env",
+    "PrivateTmp=yes", "PrivateDevices=yes", "ProtectKernelTunables=yes", "ProtectKernelModules=yes",
+    "ProtectControlGroups=yes", "RestrictSUIDSGID=yes", "LockPersonality=yes",
+    "InaccessiblePaths=-/etc/till/credentials -/etc/till/env", "CapabilityBoundingSet=", "UMask=0077",
 )  # fmt: skip
 
 
@@ -48,14 +50,15 @@ def healthy(slot: str, url: str, deadline_s: float) -> str:
     return f"was not healthy within {deadline_s} s ({url}: {seen})"
 
 
-def migrated(slot: str, folder: Path, program: Path) -> str:
+def migrated(folder: Path, program: Path) -> str:
     """Empty when a release's migration ended well, else why not. A lost connection does not end it."""
     policy, since = slots.settings(), time.time()
     properties = [
         *CONFINED,
-        f"EnvironmentFile={ENVIRONMENT.format(slot=slot)}",
+        f"EnvironmentFile={ENVIRONMENT.format(slot=MIGRATE)}",
         f"Environment=PATH={policy['runtime_path']}:/usr/local/bin:/usr/bin:/bin",
         f"WorkingDirectory={folder}",
+        f"MemoryMax={policy['memory_max_mb']}M",
         f"RuntimeMaxSec={policy['migrate_deadline_s']}",
     ]
     run = ["/usr/bin/systemd-run", "--quiet", "--wait", "--collect", f"--unit={MIGRATION}"]
@@ -64,7 +67,7 @@ def migrated(slot: str, folder: Path, program: Path) -> str:
     if done.returncode == 0:
         return ""
     said = done.stderr.strip() or f"ended with {done.returncode}"
-    return f"failed ({said}); nothing was started; last lines of {MIGRATION}:\n{journal(MIGRATION, slot, since)}"
+    return f"failed ({said}); nothing was started; last lines of {MIGRATION}:\n{journal(MIGRATION, MIGRATE, since)}"
 
 
 def journal(name: str, slot: str, since: float) -> str:
