@@ -125,8 +125,13 @@ def tell(state: dict[str, Any]) -> None:
         if known is None:
             # One that the running HAProxy has not read yet comes with its next reload.
             continue
-        commands += [f"del map {path} {key}" for key in known if known[key] != entries.get(key)]
-        commands += [f"add map {path} {key} {value}" for key, value in entries.items() if known.get(key) != value]
+        commands += [f"del map {path} {key}" for key in known if key not in entries]
+        # A key that stays is never missing meanwhile.
+        commands += [
+            f"{'set' if key in known else 'add'} map {path} {key} {value}"
+            for key, value in entries.items()
+            if known.get(key) != value
+        ]
     haproxy.tell(*commands)
 
 
