@@ -34,6 +34,7 @@ NAMES_WITHIN_S = POLICY["nameserver_hold_down_s"] + 60
 DATA = "/var/lib/postgresql/15/till"
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 SKEW_S = 600
+FULL_DISK_SEGMENTS, SEGMENT_MB = 8, POLICY["postgres_wal_segment_mb"]
 
 
 def test_both_sites_down_leave_no_majority_and_nothing_is_acknowledged_or_lost(lab: Contract, before: str) -> None:
@@ -111,8 +112,9 @@ def waited_for(host: str) -> str:
 
 def test_a_full_disk_on_the_copy_stops_no_payment(lab: Contract, before: str) -> None:
     copy = other_edge(lab, before)
+    # Room for the WAL that is written below, twice: filled by a file of its own, and enough again without that.
     small = (
-        f"set -e; systemctl stop patroni; size=$(( $(du -sm {DATA} | cut -f1) + 30 )); mkdir -p /mnt/small"
+        f"set -e; systemctl stop patroni; size=$(( $(du -sm {DATA} | cut -f1) + {2 * FULL_DISK_SEGMENTS * SEGMENT_MB} )); mkdir -p /mnt/small"
         f"; mount -t tmpfs -o size=${{size}}m,mode=700 small /mnt/small; cp -a {DATA}/. /mnt/small/"
         f"; chown postgres:postgres /mnt/small; mount --bind /mnt/small {DATA}; systemctl start patroni"
     )
@@ -123,7 +125,7 @@ def test_a_full_disk_on_the_copy_stops_no_payment(lab: Contract, before: str) ->
             time.sleep(LOAD_S / 2)
             inside(copy, f"dd if=/dev/zero of={DATA}/filler bs=1M 2>/dev/null; true")
             filled_at = time.time()
-            write_wal(lab, 8)
+            write_wal(lab, FULL_DISK_SEGMENTS)
             until("the fault is not told", lambda: told_of(copy), 60)
             time.sleep(LOAD_S)
             load.stop()
