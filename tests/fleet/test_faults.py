@@ -114,8 +114,8 @@ def test_a_full_disk_on_the_copy_stops_no_payment(lab: Contract, before: str) ->
     copy = other_edge(lab, before)
     # Room for the WAL that is written below, twice: filled by a file of its own, and enough again without that.
     small = (
-        f"set -e; systemctl stop patroni; size=$(( $(du -sm {DATA} | cut -f1) + {2 * FULL_DISK_SEGMENTS * SEGMENT_MB} ))"
-        "; mkdir -p /mnt/small"
+        "set -e; systemctl stop patroni; mkdir -p /mnt/small"
+        f"; size=$(( $(du -sm {DATA} | cut -f1) + {2 * FULL_DISK_SEGMENTS * SEGMENT_MB} ))"
         f"; mount -t tmpfs -o size=${{size}}m,mode=700 small /mnt/small; cp -a {DATA}/. /mnt/small/"
         f"; chown postgres:postgres /mnt/small; mount --bind /mnt/small {DATA}; systemctl start patroni"
     )
