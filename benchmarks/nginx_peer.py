@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from till.errors import TillError
+from till.thresholds import host_policy
 from till.workplace import Workplace
 
 PORT = 8444
 FOLDER = "/run/till-nginx"
-BLUE, GREEN = 3001, 3002
+BLUE, GREEN = host_policy()["storefront_slot_ports"].values()
 INSTALL_TIMEOUT_S = 180
 SETTINGS = f"""
 worker_processes auto;

@@ -12,11 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from till import incident
+from till import incident, markdown
 from till.deploy_record import NAME, Record, Step
 from till.deploy_traffic import totals
 from till.incident_document import PEOPLE
-from till.markdown import cell
 from till.paths import CHECKOUT
 
 TEMPLATE = CHECKOUT / "templates" / "post_mortem.md.j2"
@@ -25,15 +24,7 @@ SEAL = re.compile(r"<!-- Till wrote what stands above, SHA-256 ([0-9a-f]{64}). C
 
 def write(record: Record) -> Path:
     """Begin the document of a record, or bring it up to date where nobody changed Till's part; its path."""
-    path = incident.folder(record.stack) / f"{record.name}.md"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = render(record)
-    if path.exists():
-        text = again(path.read_text(), text)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text)
-    partial.rename(path)
-    return path
+    return markdown.write(incident.folder(record.stack) / f"{record.name}.md", render(record), again)
 
 
 def written(stack: str) -> list[dict[str, Any]]:
@@ -54,15 +45,10 @@ def again(there: str, text: str) -> str:
 
 def render(record: Record) -> str:
     """The document, in Markdown. Pure but for reading the template."""
-    import jinja2
-
-    environment = jinja2.Environment(  # noqa: S701 - Markdown for people, no page
-        undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True
-    )
-    environment.finalize = cell
     deploy = record.kind == "deploy"
     fate, serves = _fate(record)
-    text = environment.from_string(TEMPLATE.read_text()).render(
+    text = markdown.render(
+        TEMPLATE,
         record=record,
         bad=(record.new_version if deploy else record.old_version) or "the release before",
         bad_sha256=record.new_sha256 if deploy else record.old_sha256,
@@ -77,7 +63,6 @@ def render(record: Record) -> str:
         rows=timeline(record),
         totals=list(totals(record.traffic).items()),
         seal="@seal@",
-        people=PEOPLE,
     )
     # The seal's own line comes last above the line: nothing that a record holds can stand there.
     above, _, below = text.rpartition("@seal@")

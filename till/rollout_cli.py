@@ -54,7 +54,12 @@ def checklist(
     """The guide's checklist for a release: what is checked, what is signed, what is missing."""
     from till import rollout_flow
 
-    answer(stack, as_json, lambda _progress: rollout_flow.listed(stack, version, strategy, document), _show_checklist)
+    answer(
+        stack,
+        as_json,
+        lambda progress: rollout_flow.listed(stack, version, strategy, document, progress),
+        _show_checklist,
+    )
 
 
 def history(

@@ -88,7 +88,7 @@ def _kept(name: str) -> str:
     return f"warning: {reason}" if reason else "the journal's head is kept on the stack"
 
 
-def listed(name: str, version: str, strategy: str, document: bool = False) -> dict[str, Any]:
+def listed(name: str, version: str, strategy: str, document: bool, progress: Progress) -> dict[str, Any]:
     """The checklist of a release as it stands; ok where a deploy would not be refused.
 
     With `document` the guide's sign-off document is written, and `document` in the answer is its path.
@@ -99,6 +99,9 @@ def listed(name: str, version: str, strategy: str, document: bool = False) -> di
         verdicts = judged(workplace, manifest, planned(strategy))
     refused = checklist.refusal(name, version, verdicts)
     items = list(checklist.rows(contract.environment, verdicts))
+    if document:
+        # What the fleet itself took back since counts, too.
+        _fetch(name, progress)
     return {
         "ok": refused is None,
         "version": version,
@@ -116,8 +119,6 @@ def _documented(contract: Contract, manifest: Manifest, plan_text: str, items: l
         wanted = [one for one in items if one["signed"] and one["wanted"] and one["by"] == role]
         return signoff_document.judged(title, signoff.verdict(found, role, "", rules, now), wanted)
 
-    # What the fleet itself took back since counts, too.
-    _fetch(contract.stack, Progress(quiet=True))
     last, back = signoff_document.records(deploy_record.every(contract.stack), manifest.version, manifest.sha256)
     known = signoff_document.Known(
         stack=contract.stack,

@@ -10,10 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from till import incident_document, markdown
 from till.deploy_record import Record
 from till.gates import Verdict
-from till.incident_document import PEOPLE
-from till.markdown import cell
 from till.paths import CHECKOUT, signoffs_dir
 from till.signoff import SHOWN_DIGEST
 
@@ -56,28 +55,15 @@ def write(known: Known, now: datetime) -> Path:
     """Write the document, or bring Till's part of it up to date; its path."""
     # People's words are for what they saw: another artefact, setting or plan has a document of its own.
     path = signoffs_dir(known.stack) / f"{known.version}-{known.digest[:SHOWN_DIGEST]}.md"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = render(known, now)
-    if path.exists():
-        _, line, theirs = path.read_text().partition(PEOPLE)
-        text = text.partition(PEOPLE)[0] + line + theirs if line else text
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text)
-    partial.rename(path)
-    return path
+    return markdown.write(path, render(known, now), incident_document.again)
 
 
 def render(known: Known, now: datetime) -> str:
     """The document, in Markdown. Pure but for reading the template."""
-    import jinja2
-
-    environment = jinja2.Environment(  # noqa: S701 - Markdown for people, no page
-        undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True
-    )
-    environment.finalize = cell
     record = known.record
     issues = _issues(known)
-    return environment.from_string(TEMPLATE.read_text()).render(
+    return markdown.render(
+        TEMPLATE,
         stack=known.stack,
         staging=known.environment == "staging",
         version=known.version,
@@ -94,7 +80,6 @@ def render(known: Known, now: datetime) -> str:
         roles=[{"title": title, "passed": one.passed, "sentence": one.sentence} for title, one in known.roles],
         ready=not issues and record is not None and all(one.passed for _, one in known.roles),
         words=WORDS,
-        people=PEOPLE,
     )
 
 

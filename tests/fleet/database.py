@@ -24,11 +24,14 @@ ELECTED_WITHIN_S = 90
 PSQL = "runuser -u postgres -- psql -XAtqc"
 
 
-def until(what: str, holds: Callable[[], Any], deadline_s: float = 60) -> Any:
-    """Wait for it to hold; what it said then. What it asks may say something else a moment later."""
+def until(what: str | Callable[[], str], holds: Callable[[], Any], deadline_s: float = 60) -> Any:
+    """Wait for it to hold; what it said then. What it asks may say something else a moment later.
+
+    `what` is wrong where it never does; a function says so only then.
+    """
     deadline = time.monotonic() + deadline_s
     while not (found := holds()):
-        assert time.monotonic() < deadline, what
+        assert time.monotonic() < deadline, what if isinstance(what, str) else what()
         time.sleep(0.5)
     return found
 

@@ -14,17 +14,7 @@ from benchmarks.visits import Visits
 from infra.contract import Contract
 from tests.fleet.conftest import STACK, inside, till
 from tests.fleet.database import until
-from tests.fleet.deploys import (
-    PER_S,
-    POLICY,
-    begun,
-    deployed,
-    holds,
-    led_alone,
-    serves,
-    shown,
-    tried,
-)
+from tests.fleet.deploys import PER_S, POLICY, begun, deployed, holds, led_alone, serves, shown, tried
 from tests.fleet.places import first
 from tests.fleet.variants import BUILT, variant
 from till import deploy_record, probe

@@ -11,14 +11,7 @@ from benchmarks.visits import Visits
 from infra.contract import Contract
 from tests.fleet.conftest import STACK, inside, till
 from tests.fleet.database import PSQL, leader
-from tests.fleet.deploys import (
-    PER_S,
-    begun,
-    deployed,
-    holds,
-    serves,
-    until_phase,
-)
+from tests.fleet.deploys import PER_S, begun, deployed, holds, serves, until_phase
 from tests.fleet.faults import fault
 from tests.fleet.places import edges
 from tests.fleet.variants import BUILT, variant
@@ -106,10 +99,10 @@ def test_payments_that_differ_from_paypals_ledger_take_a_release_back(lab: Contr
     """The order of the smoke purchase is spoilt where it is kept, while the release is tried."""
     asked = begun(twin, "--strategy", "rolling", "--bake-s", "10")
     until_phase(asked, "steps")
-    newest = "(SELECT id FROM orders ORDER BY created_at DESC LIMIT 1)"
-    change = "UPDATE orders SET charge_amount = charge_amount {} WHERE id = {}"
-    order = inside(leader(lab), f'{PSQL} "SELECT id {newest[11:-1]}" directus').strip()
-    spoil, mend = (f'{PSQL} "{change.format(how, repr(order))}" directus' for how in ("+ 1", "- 1"))
+    newest = "SELECT id FROM orders ORDER BY created_at DESC LIMIT 1"
+    order = inside(leader(lab), f'{PSQL} "{newest}" directus').strip()
+    change = f"UPDATE orders SET charge_amount = charge_amount %s WHERE id = '{order}'"
+    spoil, mend = (f'{PSQL} "{change % how}" directus' for how in ("+ 1", "- 1"))
     with fault(leader(lab), spoil, mend):
         try:
             told = json.loads(asked.communicate(timeout=240)[0])

@@ -50,7 +50,8 @@ class Told:
         def found() -> list[Message]:
             return [one for one in self.all(kind) if words in one.title + one.text]
 
-        try:
-            return until(f"nobody was told: {kind} {words}", found, deadline_s)[0]  # type: ignore[no-any-return]
-        except AssertionError as reason:
-            raise AssertionError(f"{reason}; told were {[one.title for one in self.all()]}") from None
+        def wrong() -> str:
+            return f"nobody was told: {kind} {words}; told were {[one.title for one in self.all()]}"
+
+        messages: list[Message] = until(wrong, found, deadline_s)
+        return messages[0]

@@ -131,16 +131,18 @@ def test_the_last_lines_of_a_unit_are_told_without_the_values_of_its_secrets(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     units = sys.modules["till_units"]
-    (host.root / "green.env").write_text('# Managed.\nPAYPAL_CLIENT_SECRET="hidden"\nAPP_VERSION="v1"\n')
+    (host.root / "green.env").write_text(
+        '# Managed.\nPAYPAL_CLIENT_SECRET="hidden"\nSESSION_KEY="a\\"b"\nAPP_VERSION="v1"\n'
+    )
     monkeypatch.setattr(units, "ENVIRONMENT", str(host.root / "{slot}.env"))
-    said, asked = "\n".join([*map(str, range(30)), "no: hidden v1"]), list[list[str]]()
+    said, asked = "\n".join([*map(str, range(30)), 'no: hidden a"b v1']), list[list[str]]()
 
     def run(argv: list[str], **_: Any) -> Any:
         asked.append(argv)
         return SimpleNamespace(stdout=said)
 
     monkeypatch.setattr(units.subprocess, "run", run)
-    assert units.journal("till-migrate.service", "green", 99.7) == "28\n29\nno: [REDACTED] v1"
+    assert units.journal("till-migrate.service", "green", 99.7) == "28\n29\nno: [REDACTED] [REDACTED] v1"
     # Whole seconds, and no later one: what is said within the first must not be missed.
     assert "--since=@99" in asked[-1] and "--sync" in asked[0]
 

@@ -22,7 +22,6 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from http.client import HTTPException
-from pathlib import Path
 from typing import Any
 
 import till_ledger
@@ -42,12 +41,10 @@ class Fault(Exception):
 
 
 def environment(slot: str) -> dict[str, str]:
-    """What the release in a slot has in its environment; written by deploy.yml for systemd."""
-    path = Path(till_units.ENVIRONMENT.format(slot=slot))
-    pairs = (line.partition("=") for line in path.read_text().splitlines() if not line.startswith("#"))
-    found = {key: value[1:-1].replace('\\"', '"').replace("\\\\", "\\") for key, _, value in pairs}
+    """What the release in a slot has in its environment; raises Fault where what asking takes is missing."""
+    found = till_units.environment(slot)
     if missing := [name for name in (*DIRECTUS, *PAYPAL) if not found.get(name)]:
-        raise Fault(f"{', '.join(missing)} is missing in {path}: till deploy")
+        raise Fault(f"{', '.join(missing)} is missing in the environment of slot {slot}: till deploy")
     return found
 
 

@@ -70,6 +70,13 @@ def migrated(folder: Path, program: Path) -> str:
     return f"failed ({said}); nothing was started; last lines of {MIGRATION}:\n{journal(MIGRATION, MIGRATE, since)}"
 
 
+def environment(slot: str) -> dict[str, str]:
+    """What the release in a slot has in its environment; deploy.yml writes it for systemd (slot.env.j2)."""
+    lines = Path(ENVIRONMENT.format(slot=slot)).read_text().splitlines()
+    pairs = (line.partition("=") for line in lines if not line.startswith("#"))
+    return {key: quoted[1:-1].replace('\\"', '"').replace("\\\\", "\\") for key, _, quoted in pairs}
+
+
 def journal(name: str, slot: str, since: float) -> str:
     """Last lines of the unit, without the values of the slot's secrets."""
     # With --since its own -n would count from there on.
@@ -78,9 +85,7 @@ def journal(name: str, slot: str, since: float) -> str:
     subprocess.run(["/usr/bin/journalctl", "--sync"], check=False, capture_output=True)
     said = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
     text = "\n".join(said[-slots.settings()["journal_lines"] :])
-    for line in Path(ENVIRONMENT.format(slot=slot)).read_text().splitlines():
-        key, _, quoted = line.partition("=")
-        value = quoted.strip('"')
+    for key, value in environment(slot).items():
         # NODE_EXTRA_CA_CERTS and its like are paths, not secrets.
         if value and any(word in key for word in SECRET_WORDS) and not value.startswith("/etc/"):
             text = text.replace(value, "[REDACTED]")
