@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-from till import copies, host_program, probe, public_names, restore, smoke, status
+from till import copies, host_program, probe, public_names, restore, smoke, status, successor
 from till.errors import GateSaidNo, TillError
 from till.progress import Progress
 from till.successor import SYNCHRONOUS, Seen
@@ -16,6 +16,8 @@ from till.thresholds import host_policy, thresholds
 from till.workplace import Workplace
 
 POLL_INTERVAL_S = 0.2
+# A look asks every host.
+CATCH_UP_INTERVAL_S = 1.0
 # Of servers that are not the stack's own.
 PROVIDER_POLL_INTERVAL_S = 1.0
 
@@ -27,6 +29,26 @@ def look(workplace: Workplace) -> Seen:
     told = copies.told(workplace, unreached)
     health = probe.served_statuses(contract, probe.public_trust(contract), host_policy()["policy_health_path"])
     return Seen(told["leader"] or "", told["members"], unreached, health, restore.unfinished(workplace))
+
+
+def target(workplace: Workplace, seen: Seen, site: str, progress: Progress) -> tuple[Seen, Host | None]:
+    """The host that is to lead (successor.target, and as it raises) and the look that chose it.
+
+    A copy that streams but lags gets `failover.catch_up_deadline_s`: what Patroni tells is some seconds old.
+    """
+    policy, said = thresholds()["failover"], False
+    deadline = time.monotonic() + policy["catch_up_deadline_s"]
+    while True:
+        try:
+            return seen, successor.target(workplace.contract, seen, site, policy["lag_max_mb"])
+        except successor.CopyLags as reason:
+            if time.monotonic() > deadline:
+                raise
+            if not said:
+                progress.say(f"{reason.message}; waiting")
+                said = True
+        time.sleep(CATCH_UP_INTERVAL_S)
+        seen = look(workplace)
 
 
 def run(workplace: Workplace, leader: str, to: Host, progress: Progress) -> dict[str, Any]:

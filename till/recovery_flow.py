@@ -20,7 +20,6 @@ from till import (
 )
 from till.change import change
 from till.progress import Progress
-from till.thresholds import thresholds
 from till.workplace import opened
 
 
@@ -93,7 +92,7 @@ def move_leader(name: str, verb: str, site: str, confirmation: str, force: bool,
         seen = failover.look(workplace)
         successor.refuse_unknown_site(contract, wanted)
         gone = force and not successor.leads_well(seen)
-        host = None if gone else successor.target(contract, seen, wanted, thresholds()["failover"]["lag_max_mb"])
+        seen, host = (seen, None) if gone else failover.target(workplace, seen, wanted, progress)
         leads = host is None and not gone
         if leads and not public_names.planned(contract, wanted):
             progress.say(f"{seen.leader} at site {wanted} leads already: nothing is changed")

@@ -13,6 +13,10 @@ from till.errors import GateSaidNo, HostUnreachable, Refused, UsageError
 FOLLOWS, SYNCHRONOUS = ("Replica", "Sync Standby"), "Sync Standby"
 
 
+class CopyLags(GateSaidNo):
+    """Copies stream, but too few of them are close: what a moment of patience mends."""
+
+
 @dataclass(frozen=True)
 class Seen:
     """How a stack is before a move: Patroni's leader and members (as `till status` tells them), hosts without SSH and
@@ -47,7 +51,8 @@ def target(contract: Contract, seen: Seen, site: str, lag_max_mb: float) -> Host
     """The host that is to lead so that `site` does; None when it does already. Pure.
 
     Raises UsageError for a site that can't lead, HostUnreachable where the leader's host is gone, Refused while a
-    restore is under way, GateSaidNo when the site is not well enough or no other copy would follow.
+    restore is under way, GateSaidNo when the site is not well enough or no other copy would follow (CopyLags where
+    only how far they are behind is in the way).
     """
     stack = contract.stack
     refuse_unknown_site(contract, site)
@@ -64,14 +69,17 @@ def target(contract: Contract, seen: Seen, site: str, lag_max_mb: float) -> Host
     follow = [one for one in copies if _behind(one, lag_max_mb) == ""]
     here = [one for one in follow if site_of(contract, one["name"]) == site]
     if not here:
-        faults = [_behind(one, lag_max_mb) for one in copies if site_of(contract, one["name"]) == site]
-        told = "; ".join(faults) or "its host is not reached or its database is no member"
-        raise GateSaidNo(f"site {site} has no copy that could lead: {told}", f"till status {stack}")
+        at_site = [one for one in copies if site_of(contract, one["name"]) == site]
+        told = "; ".join(_behind(one, lag_max_mb) for one in at_site)
+        told = told or "its host is not reached or its database is no member"
+        error = CopyLags if any(map(_streams, at_site)) else GateSaidNo
+        raise error(f"site {site} has no copy that could lead: {told}", f"till status {stack}")
     # The one that PostgreSQL waits for at each commit is first: it misses nothing.
     chosen = min(here, key=lambda one: one["role"] != SYNCHRONOUS)
     databases = [host for host in contract.hosts if Role.DATABASE in host.roles]
     if len(databases) > 2 and len(follow) < 2:
-        raise GateSaidNo(
+        error = CopyLags if sum(map(_streams, copies)) > 1 else GateSaidNo
+        raise error(
             f"only {chosen['name']} follows {seen.leader} closely: after the move no copy would be synchronous",
             f"till status {stack}",
         )
@@ -111,10 +119,14 @@ def _healthy_edge(contract: Contract, seen: Seen, site: str) -> None:
         raise GateSaidNo(f"no edge of site {site} is well: {told}", f"till status {contract.stack}")
 
 
+def _streams(member: dict[str, Any]) -> bool:
+    return member["role"] in FOLLOWS and member["state"] == "streaming"
+
+
 def _behind(member: dict[str, Any], lag_max_mb: float) -> str:
     """Empty when a copy follows closely enough to lead, else why not."""
     name, lag = member["name"], member["lag_mb"]
-    if member["role"] not in FOLLOWS or member["state"] != "streaming":
+    if not _streams(member):
         return f"{name} is {member['role']}, {member['state']}"
     if not isinstance(lag, (int, float)):
         return f"how far {name} lags is {lag or 'unknown'}"

@@ -12,13 +12,14 @@ import pytest
 from infra.contract import Contract
 from tests.fleet.answers import RESOLVER, Answers
 from tests.fleet.conftest import STACK, inside, till
-from tests.fleet.database import home, leader, leads, well_again
+from tests.fleet.database import PSQL, home, leader, leads, until, well_again
 from tests.fleet.faults import fault
 from tests.fleet.load import Load
 from tests.fleet.places import edges, site_of
 from tests.fleet.reconcile import reconciled
-from till import journal
+from till import copies, journal
 from till.paths import journal_file
+from till.workplace import opened
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(900)]
 MOVES = 10
@@ -92,6 +93,20 @@ def test_ten_moves_in_a_row_each_leave_a_healthy_cluster(lab: Contract) -> None:
 
 
 @pytest.mark.usefixtures("settled")
+def test_a_copy_that_is_a_moment_behind_is_waited_for(lab: Contract) -> None:
+    _, other = successive(lab)
+    copy = next(edge for edge in edges(lab) if site_of(lab, edge) == other)
+    resume = f'{PSQL} "SELECT pg_wal_replay_resume() WHERE pg_is_in_recovery()"'
+    with fault(copy, f'{PSQL} "SELECT pg_wal_replay_pause()"', resume):
+        inside(leader(lab), f"{PSQL} \"SELECT pg_logical_emit_message(false, 'till-test', repeat('x', 4000000))\"")
+        until("Patroni does not tell how far the copy is behind", lambda: lag_mb(lab, copy) > 1, 20)
+        inside(copy, f"systemd-run --quiet --collect --on-active=5 {resume}")
+        code, told, messages = till("failover", STACK, "--to", other)
+    assert (code, told.get("to_site")) == (0, other), (told, messages[-3000:])
+    assert f"{copy} lags " in messages
+
+
+@pytest.mark.usefixtures("settled")
 def test_already_there_changes_nothing_and_writes_nothing(lab: Contract) -> None:
     first, _ = successive(lab)
     entries = len(journal.read(journal_file(STACK)))
@@ -138,3 +153,8 @@ def successive(lab: Contract) -> tuple[str, str]:
 
 def site_of_leader(lab: Contract) -> str:
     return site_of(lab, leader(lab))
+
+
+def lag_mb(lab: Contract, name: str) -> float:
+    with opened(lab) as workplace:
+        return next(float(one["lag_mb"]) for one in copies.told(workplace)["members"] if one["name"] == name)

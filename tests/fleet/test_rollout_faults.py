@@ -14,7 +14,7 @@ import pytest
 from benchmarks.visits import Visits
 from infra.contract import Contract
 from tests.fleet.conftest import STACK, inside
-from tests.fleet.database import until, well_again
+from tests.fleet.database import home, until, well_again
 from tests.fleet.deploys import PER_S, POLICY, begun, deployed, led_alone, serves, until_phase
 from tests.fleet.faults import cut, destroyed
 from tests.fleet.places import edges
@@ -102,6 +102,8 @@ def test_a_host_that_ssh_does_not_reach_any_more_serves_on(lab: Contract, twin: 
 def test_a_host_that_starts_anew_serves_the_old_or_the_new_release(
     lab: Contract, twin: str, tmp_path: Path, phase: str, number: int
 ) -> None:
+    # Where customers are, whatever the host that started anew before had the leader do.
+    home(lab)
     host = edges(lab)[number]
     new = variant(tmp_path, "") if phase == "ship" else twin
     with Visits(lab, PER_S, limit_s=400) as visits:

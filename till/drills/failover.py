@@ -36,7 +36,7 @@ def refuse_unconfirmed(contract: Contract, fault: str, override: str, confirmati
         )
 
 
-def refuse_unwell(workplace: Workplace) -> None:
+def refuse_unwell(workplace: Workplace, progress: Progress) -> None:
     """Raises as a planned move to another site would, and where a host or an edge is away."""
     contract, seen = workplace.contract, failover.look(workplace)
     again = f"till status {contract.stack}"
@@ -49,7 +49,7 @@ def refuse_unwell(workplace: Workplace) -> None:
         raise UsageError(f"stack {contract.stack} has no second site that could lead", again)
     if leads and leads not in sites:
         raise GateSaidNo(f"the database leads on {seen.leader}, where no edge is", f"till failback {contract.stack}")
-    successor.target(contract, seen, others[0], thresholds()["failover"]["lag_max_mb"])
+    seen, _ = failover.target(workplace, seen, others[0], progress)
     sick = {edge: told for edge, told in seen.health.items() if told != 200}
     for edge, told in sick.items():
         raise GateSaidNo(f"edge {edge} answers {told or 'nothing'}; nothing is broken further", again)
@@ -62,7 +62,7 @@ def run(workplace: Workplace, fault: str, override: str, progress: Progress) -> 
     well; Refused outside of the window and while another drill is under way.
     """
     host, stack = unit.host(workplace), workplace.contract.stack
-    refuse_unwell(workplace)
+    refuse_unwell(workplace, progress)
     unit.refuse_second(workplace)
     before = {result["name"] for result in unit.results(workplace, KIND)}
     by = f"{getpass.getuser()}@{socket.gethostname()}"

@@ -1,0 +1,50 @@
+"""How long a copy that lags is waited for: a look that is asked again, without a fleet."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from infra.contract import Contract
+from tests.till.conftest import QUIET, contract_of, host
+from till import failover, thresholds
+from till.successor import CopyLags, Seen
+from till.workplace import Workplace
+
+LEADS = {"name": "alpha", "role": "Leader", "state": "running", "lag_mb": None}
+COPY = {"name": "bravo", "role": "Sync Standby", "state": "streaming", "lag_mb": 4.0}
+LAGS = Seen("alpha", [LEADS, COPY], health={"bravo": 200})
+CLOSE = replace(LAGS, members=[LEADS, {**COPY, "lag_mb": 0.1}])
+
+
+class Place:
+    """A workplace of a contract that opens no road."""
+
+    def __init__(self, contract: Contract) -> None:
+        self.contract = contract
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> Workplace:
+    policy: dict[str, Any] = {**thresholds.thresholds(), "failover": {"lag_max_mb": 1, "catch_up_deadline_s": 0.05}}
+    monkeypatch.setattr(failover, "thresholds", lambda: policy)
+    monkeypatch.setattr(failover, "CATCH_UP_INTERVAL_S", 0.02)
+    hosts = [host(name, roles=["edge", "app", "database"]) for name in ("alpha", "bravo")]
+    return cast(Workplace, Place(contract_of(*hosts)))
+
+
+def test_the_look_that_chose_is_the_one_that_counts(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failover, "look", lambda _: CLOSE)
+    seen, chosen = failover.target(place, LAGS, "bravo", QUIET)
+    assert seen is CLOSE
+    assert chosen is not None and chosen.name == "bravo"
+
+
+def test_a_copy_that_stays_behind_is_refused_at_the_deadline(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = iter([LAGS] * 100)
+    monkeypatch.setattr(failover, "look", lambda _: next(looks))
+    with pytest.raises(CopyLags, match=r"bravo lags 4\.0 MB, 1 are allowed"):
+        failover.target(place, LAGS, "bravo", QUIET)
+    assert len(list(looks)) < 100
