@@ -20,8 +20,9 @@ from till.paths import CHECKOUT, VENV_BIN
 LAB = "lab"
 # The second process has a lab of its own, with the lab's settings.
 SECOND = "lab-second"
-STACK = SECOND if os.environ.get("PYTEST_XDIST_WORKER") == "gw1" else LAB
-UP_TIMEOUT_S = 1500
+# A process that xdist starts in the place of one that died has a later number.
+STACK = LAB if os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0" else SECOND
+UP_TIMEOUT_S = 2400
 
 # Tests that break and mend a lab run one after the other, in two halves of about the same time, each in a process.
 LAB_FOLDERS = ("tests/browser/", "tests/fleet/")

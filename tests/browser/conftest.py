@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from infra.contract import Contract
 from tests.conftest import STACK
@@ -15,6 +15,7 @@ from till import browse, smoke, stack
 from till.paths import CHECKOUT
 
 WAIT_MS = 20_000
+expect.set_options(timeout=WAIT_MS)
 RESULTS = CHECKOUT / "test-results"
 QUIET = (
     "--disable-gpu",

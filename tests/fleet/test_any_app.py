@@ -13,7 +13,7 @@ from tests.fleet.conftest import STACK, inside, till
 from till import probe
 from till.paths import CHECKOUT, STATE
 
-pytestmark = [pytest.mark.fleet, pytest.mark.usefixtures("unwatched"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.fleet, pytest.mark.usefixtures("unwatched"), pytest.mark.timeout(1800)]
 STOREFRONT = "v1.0.0-paypal"
 CLOCK = CHECKOUT / "services" / "clock"
 KEY = "/etc/till/release-key.pem"

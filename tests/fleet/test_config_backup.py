@@ -19,7 +19,7 @@ from tests.fleet.conftest import STACK, container, inside, till
 from till import journal
 from till.paths import CHECKOUT, STATE, VENV_BIN, journal_file
 
-pytestmark = [pytest.mark.fleet, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]
 SCRATCH = "/var/tmp/till-config-backup-test"
 METRICS = "/var/lib/prometheus/node-exporter/till-config-backup.prom"
 ROAD = "ssh -F /etc/till/config-backup.ssh"

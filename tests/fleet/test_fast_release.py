@@ -21,9 +21,11 @@ from tests.fleet.reconcile import reconciled
 from tests.fleet.writes import Writes
 from tests.policy import POLICY
 
-pytestmark = [pytest.mark.fleet, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]
 UNIT = "till-lease-release"
 BEFORE_S = 6
+# From PostgreSQL's answer until a writer on a busy machine has noted the time.
+NOTED_WITHIN_S = 3
 # Longer than Patroni's lease, so that nothing is healed before it would have ended.
 FAULT_S = POLICY["postgres_ttl_s"] + 10
 ETCD_PORTS = "2379, 2380"
@@ -85,13 +87,15 @@ def test_two_sides_of_a_partition_never_both_acknowledge(lab: Contract, before: 
     with Writes(before, before, *others) as writes:
         time.sleep(BEFORE_S)
         with cut(before, *[address(lab, name) for name in others]) as at:
+            stands_at = time.time()
             after = elected(lab, before)
             time.sleep(max(0.0, at + FAULT_S - time.time()))
     well_again(lab)
-    told = {host: len(writes.after(host, at + 1)) for host in writes.hosts}
+    # What was written just before is noted a moment later.
+    told = {host: len(writes.after(host, stands_at + NOTED_WITHIN_S)) for host in writes.hosts}
     print(f"acknowledged after the cut: {told}; {said(lab, at)}")
     assert len(released(lab, at)) == 1, said(lab, at)
-    assert writes.after(before, at + 1) == []
+    assert told[before] == 0
     assert writes.after(after, at) != []
     assert writes.missing(leader(lab)) == set()
     writes.drop(leader(lab))

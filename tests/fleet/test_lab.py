@@ -21,7 +21,7 @@ from tests.fleet.faults import paused
 from till import probe, smoke
 from till.paths import CHECKOUT, STATE, VENV_BIN, lock_file
 
-pytestmark = [pytest.mark.fleet, pytest.mark.usefixtures("unwatched"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.fleet, pytest.mark.usefixtures("unwatched"), pytest.mark.timeout(1800)]
 SIMULATOR_PORT = 8443
 
 

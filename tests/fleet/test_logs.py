@@ -17,7 +17,7 @@ from tests.fleet.conftest import PAYMENT_INTERVAL_S, STACK, till
 from tests.fleet.test_lab import Buyer, inside, shop
 from till import probe, redact
 
-pytestmark = [pytest.mark.fleet, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1200)]
 
 __all__ = ["shop"]
 

@@ -27,7 +27,7 @@ from till.errors import TillError
 from till.progress import Progress
 from till.workplace import opened
 
-pytestmark = [pytest.mark.fleet, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]
 # A segment's own interval is 5 s, and one try at the store that is away takes as long.
 WAL_WITHIN_S = 60
 TAGS = "pgbackrest,postgres,backup_repository,restore,drills,monitoring"
@@ -55,7 +55,7 @@ def offsite(lab: Contract) -> Iterator[Contract]:
             yield contract
         finally:
             converge(lab)
-    assert till("backup", "list", STACK)[1]["faults"] == []
+    until("there are faults still", lambda: faults() == [], 120)
     assert "repo2" not in inside("ops", "cat /etc/pgbackrest/pgbackrest.conf")
 
 
@@ -100,16 +100,17 @@ def test_a_store_that_is_away_is_named_and_the_first_repository_goes_on(offsite:
         inside(leader(lab), f"{PSQL} \"SELECT pg_logical_emit_message(true, 'till-test', 'x')\"")
         segment = inside(leader(lab), f"{PSQL} 'SELECT pg_walfile_name(pg_switch_wal())'").strip()
         began = time.monotonic()
-        until("WAL has to wait for the store", lambda: segment in "".join(segments(5)), WAL_WITHIN_S)
+        until("WAL has to wait for the store", lambda: segment in "".join(segments(100)), WAL_WITHIN_S)
         print(f"with the store away a segment is in the first repository after {time.monotonic() - began:.1f} s")
         assert "the archiver fails" not in watched(lab).replace("off-site: the archiver fails", "")
         assert converge(offsite) == 0, "a store that is away keeps nobody from converging hosts"
         assert any(sentence.startswith("off-site: ") for sentence in faults()), faults()
+        asked_at = time.time()
         code, told, _ = till("backup", "now", STACK)
         assert code == 1
         assert "off-site: " in told["error"]
         first = [one for one in till("backup", "list", STACK)[1]["backups"] if one["repository"] == 1]
-        assert time.time() - first[-1]["stop"] < 120, "the first repository had to wait for the second"
+        assert first[-1]["stop"] >= int(asked_at), "the first repository waits for the second"
         assert till("drill", "restore", STACK, "--repository", "2")[0] == 3
     finally:
         object_store.start()

@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from till import flow, recovery_flow, stack
 from till.progress import Progress
 from till.public_zone import edges, service_names
 
-pytestmark = [pytest.mark.fleet, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1200)]
 TAGS = "nameserver"
 # What resolvers remember, and what a busy machine adds.
 RESOLVED_WITHIN_S = POLICY["policy_provider_record_ttl_s"] + 45
@@ -131,8 +132,12 @@ def test_names_that_a_leader_left_behind_are_a_fault_until_the_verb_moves_them(
     # That process reads the contract without a provider, as Patroni's own election knows of none.
     code, told, messages = till("failover", STACK, "--to", "bravo")
     assert code == 0, (told, messages[-2000:])
-    until("members are not well", lambda: len(flow.state(STACK)["faults"]) == 1, 120)
-    told = flow.state(STACK)
+
+    def alone() -> dict[str, Any] | None:
+        state = flow.state(STACK)
+        return state if len(state["faults"]) == 1 else None
+
+    told = until("members are not well", alone, 120)
     assert not told["ok"] and "till failover lab --to bravo moves the names" in told["faults"][0]
     assert answered(server, provided) == {edges(provided, "alpha")}
     moved = recovery_flow.move_leader(STACK, "failover", "bravo", "", False, Progress())

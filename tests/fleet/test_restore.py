@@ -16,7 +16,7 @@ from till.paths import CHECKOUT, VENV_BIN
 from till.progress import Progress
 from till.workplace import SWEEP_AFTER_S
 
-pytestmark = [pytest.mark.fleet, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]
 
 
 def test_a_restore_over_a_live_database_asks_for_its_name(lab: Contract) -> None:

@@ -21,7 +21,7 @@ from tests.fleet.places import edges
 from tests.fleet.variants import BUILT, variant
 from till import deploy_record, probe
 
-pytestmark = [pytest.mark.fleet, pytest.mark.usefixtures("unwatched", "led_home", "served"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.fleet, pytest.mark.usefixtures("unwatched", "led_home", "served"), pytest.mark.timeout(1200)]
 ENDS_WITHIN_S = 240
 # A host boots, its site is left by names and its database followed: with a busy machine's share.
 UNSERVED_MAX_S = 60
@@ -87,7 +87,11 @@ def test_a_host_that_ssh_does_not_reach_any_more_serves_on(lab: Contract, twin: 
         with cut(host, tills, ports="22"):
             code, told = ended(asked)
             found = left(lab)
-        assert code in (3, 4) and host in told["error"] and told["next"], told
+        if code == 0:
+            # All that needs this host may be over before it is cut off.
+            assert phase == "promote" and found == {twin}
+        else:
+            assert code in (3, 4) and host in told["error"] and told["next"], told
         assert found <= {BUILT, twin} and (phase == "promote" or found == {BUILT})
         assert deployed(twin, "--bake-s", "0")[0] == 0
     assert visits.failed == []

@@ -18,7 +18,7 @@ from tests.fleet.variants import BUILT, variant
 from till import deploy_record
 from till.paths import release_dir
 
-pytestmark = [pytest.mark.fleet, pytest.mark.usefixtures("unwatched", "served"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.fleet, pytest.mark.usefixtures("unwatched", "served"), pytest.mark.timeout(1200)]
 
 
 FAULTS = {

@@ -13,8 +13,8 @@ from tests.fleet.database import until, well_again
 from tests.fleet.faults import destroyed
 from tests.fleet.load import Load
 
-pytestmark = [pytest.mark.fleet, pytest.mark.timeout(900)]
-LOAD_S = 15
+pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]
+LOAD_S, PAID_AT_LEAST = 40, 15
 LOST_WITHIN_S = 10
 ORDERS = "SELECT payment_intent_id FROM orders"
 # The newest that the repository alone can give: fetched beside, recovered, asked, removed.
@@ -46,18 +46,21 @@ def orders_on(host: str) -> set[str]:
 def test_both_database_sites_destroyed_lose_seconds_at_most(lab: Contract) -> None:
     with Load(lab) as load:
         time.sleep(LOAD_S)
-        with destroyed("alpha", "bravo") as killed_at:
+        until("too few were paid", lambda: len(load.acknowledged) > PAID_AT_LEAST, 60)
+        with destroyed("alpha", "bravo"):
             load.stop()
             third_copy = orders_on("ops")
             # What was on its way when the hosts died gets its few seconds.
             time.sleep(5)
             told = json.loads(inside("ops", f"python3 -c '{FROM_REPOSITORY}'").splitlines()[-1])
     well_again(lab)
-    ages = {one: killed_at - at for one, at in load.acknowledged.items()}
+    # The newest payment is the last that hosts lived to acknowledge.
+    newest = max(load.acknowledged.values())
+    ages = {one: newest - at for one, at in load.acknowledged.items()}
     lost = {name: max((ages[one] for one in ages if one not in kept), default=0.0) for name, kept in
             (("third copy", third_copy), ("repository", set(told["orders"])))}  # fmt: skip
     print(f"{len(ages)} payments acknowledged; lost: {lost}; the repository gave its newest in {told['restore_s']} s")
-    assert len(ages) > LOAD_S
+    assert max(ages.values()) > 2 * LOST_WITHIN_S
     assert lost["third copy"] <= LOST_WITHIN_S
     assert lost["repository"] <= LOST_WITHIN_S
-    until("there are faults", lambda: till("backup", "list", STACK)[1].get("faults") == [], 120)
+    until("there are faults", lambda: till("backup", "list", STACK)[1].get("faults") == [], 240)

@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 from till.paths import CHECKOUT, VENV_BIN
 from till.workplace import SWEEP_AFTER_S
 
-pytestmark = [pytest.mark.fleet, pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.fleet, pytest.mark.slow, pytest.mark.timeout(3600)]
 NAME = "staging-walk"
 ZONE = "staging-shop.example"
 VERSION = "v1.0.0-paypal"
@@ -83,7 +83,7 @@ class Project:
         config["till:sshPrivateKeyFile"] = rented["ssh_private_key_file"]
         yaml.dump(document, path)
 
-    def till(self, *arguments: str, timeout_s: float = 900) -> dict[str, Any]:
+    def till(self, *arguments: str, timeout_s: float = 2400) -> dict[str, Any]:
         done = subprocess.run(
             [str(self.folder / ".venv/bin/python"), "-c", "from till.cli import main; main()", *arguments, "--json"],
             cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=timeout_s,

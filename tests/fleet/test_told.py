@@ -18,7 +18,7 @@ from tests.fleet.told import Told
 from tests.policy import POLICY
 from till.redact import Redactor
 
-pytestmark = [pytest.mark.fleet, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1200)]
 HOLD_S = POLICY["notify_hold_s"]
 # A nameserver's check, the hold, a second's look, a claim, a delivery; and what a busy machine adds.
 START_WITHIN_S = POLICY["nameserver_health_interval_s"] + POLICY["nameserver_health_timeout_s"] + HOLD_S["lost"] + 40
@@ -102,7 +102,9 @@ def unsaid(lab: Contract) -> None:
         seen = inside(
             host,
             "journalctl -o cat --no-pager; cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ';"
-            " cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' ' '; cat /var/lib/till-notify/*/* /etc/till/notify.json",
+            " cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' ' ';"
+            # One that is told just now moves meanwhile.
+            " cat /var/lib/till-notify/*/* /etc/till/notify.json || true",
         )
         assert redactor.scrub(seen) == seen, host
 
@@ -118,7 +120,9 @@ def test_what_a_channel_does_not_take_waits_and_is_told_once_in_order(lab: Contr
         inside(host, "systemctl restart till-notify")
     told.wait("alert", 60, "second")
     until("something is left", lambda: not spooled(host), 30)
-    assert [one.title.rpartition(" ")[2] for one in told.all("alert")] == ["first", "second"]
+    # Others may come of what the tests before broke.
+    ours = [word for one in told.all("alert") if (word := one.title.rpartition(" ")[2]) in ("first", "second")]
+    assert ours == ["first", "second"]
 
 
 def put(host: str, event: dict[str, str]) -> None:
@@ -136,9 +140,9 @@ def test_an_alert_reaches_people_and_so_does_its_end(lab: Contract) -> None:
     told = Told()
     watching = next(host.name for host in lab.hosts if Role.MONITORING in host.roles)
     alert = "amtool alert add alertname=TillTest severity=warning --alertmanager.url=http://127.0.0.1:9093"
-    inside(watching, f"{alert} --annotation=summary='A test.' --end=$(date -u -d '+15 sec' +%Y-%m-%dT%H:%M:%SZ)")
-    began = told.wait("alert", 40, "TillTest")
-    over = told.wait("resolved", 90, "TillTest")
+    inside(watching, f"{alert} --annotation=summary='A test.' --end=$(date -u -d '+40 sec' +%Y-%m-%dT%H:%M:%SZ)")
+    began = told.wait("alert", 60, "TillTest")
+    over = told.wait("resolved", 120, "TillTest")
     assert began.host == over.host == watching
     assert "A test." in began.text
 

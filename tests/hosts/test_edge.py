@@ -156,9 +156,13 @@ def test_a_user_pays_once_a_second(host: Host, contract: Contract, trust) -> Non
         )
 
     with probe.Site(contract.names.shop, host.address, trust) as site:
-        user = uuid.uuid4().hex
-        assert attempt(user).status_code == 400
-        limited = attempt(user)
+        for _ in range(3):
+            user, began = uuid.uuid4().hex, time.monotonic()
+            assert attempt(user).status_code == 400
+            limited = attempt(user)
+            # A busy machine may need the second in which a user pays once.
+            if time.monotonic() - began < 0.9:
+                break
         assert limited.status_code == 429
         assert int(limited.headers["retry-after"]) >= 1
         assert attempt(uuid.uuid4().hex).status_code == 400

@@ -145,7 +145,8 @@ def arm(lease_s: float) -> None:
     subprocess.run(["/usr/bin/systemctl", "stop", f"{TIMER}-*.timer"], check=False, capture_output=True, timeout=20)
     # A name of its own: one that fires just now has its unit still.
     unit = f"--unit={TIMER}-{time.time_ns():x}"
-    command = ["/usr/bin/systemd-run", "--quiet", "--collect", unit, f"--on-active={lease_s + 1:g}s", PROGRAM, "expire"]
+    when = [f"--on-active={lease_s + 1:g}s", "--timer-property=AccuracySec=100ms"]
+    command = ["/usr/bin/systemd-run", "--quiet", "--collect", unit, *when, PROGRAM, "expire"]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=20)
     if done.returncode:
         raise slots.Fault(f"no timer would end the try ({done.stderr.strip()}): systemctl list-timers '{TIMER}-*'")
