@@ -64,6 +64,9 @@ def test_a_killed_host_costs_seconds_and_no_payment(lab: Contract) -> None:
     assert told["failed_tries"] > 0
     assert told["failback_s"] > 0 and told["new_leader"] != first(lab)
     assert leader(lab) == first(lab)
+    # Its nameserver, which knew nothing of all this, leads nobody to it.
+    back = events()[-1][f"nameserver {first(lab)}"]
+    assert first(lab) not in back[back.index("silence") :], back
     page = Path(told["report"]).read_text()
     assert page.count("<circle") == told["purchases"] and "host-kill" in page
     entry = [one for one in journal.read(journal_file(STACK)) if one["verb"] == "drill failover"][-1]

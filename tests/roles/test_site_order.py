@@ -141,6 +141,35 @@ def test_what_the_nameserver_tells_is_read_or_refused(program: ModuleType) -> No
     assert program.order("bravo", ["alpha", "bravo", "charlie"]) == "bravo alpha charlie\n"
 
 
+@pytest.mark.parametrize(
+    ("answers", "site"),
+    [
+        ([["192.0.2.9"], ["192.0.2.9"]], "bravo"),
+        ([["192.0.2.1", "192.0.2.2"], None], "alpha"),
+        # They differ for as long as a hold-down.
+        ([["192.0.2.9"], ["192.0.2.1"]], ""),
+        ([["192.0.2.9", "192.0.2.1"]], ""),
+        ([["198.51.100.7"]], ""),
+        ([None, []], ""),
+        ([], ""),
+    ],
+)
+def test_the_others_know_better_where_they_agree(answers: list[list[str] | None], site: str) -> None:
+    site_at = {"192.0.2.1": "alpha", "192.0.2.2": "alpha", "192.0.2.9": "bravo"}
+    assert load("nameserver", "till_site_recall").agreed(answers, site_at) == site
+
+
+def test_a_host_that_was_away_begins_where_the_others_are_and_holds_its_old_site(watched: Watched) -> None:
+    watched.memory = watched.program.begun("alpha", "bravo", watched.now)
+    assert watched.program.held(watched.memory) == "alpha\n"
+    assert watched.sees(GONE, GONE) == "bravo"
+    assert watched.sees(WELL, WELL, "db-b", for_s=5) == "bravo"
+    assert watched.sees(WELL, WELL, "db-a", for_s=HOLD_DOWN_S - 6) == "bravo"
+    assert watched.sees(WELL, WELL, "db-a", for_s=2) == "alpha"
+    for recalled in ("", "alpha"):
+        assert watched.program.begun("alpha", recalled, watched.now) == watched.program.Memory("alpha")
+
+
 FLEET = [
     {"name": "a1", "site": "alpha", "address": "192.0.2.1"},
     {"name": "a2", "site": "alpha", "address": "192.0.2.2"},
@@ -157,6 +186,17 @@ def rendered(name: str, **values: Any) -> str:
     known = {key: POLICY.get(key, value) for key, value in defaults.items()}
     given = {"nameserver_zone": "shop.example", "nameserver_edges": FLEET, "nameserver_databases": FLEET, **values}
     return environment.from_string((ROLE / "templates" / name).read_text()).render(dict=dict, **{**known, **given})
+
+
+def test_who_is_asked_at_the_start_are_the_other_nameservers() -> None:
+    settings = json.loads(
+        rendered(
+            "site-order.json.j2", nameserver_edges=TWINS, nameserver_members=TWINS, inventory_hostname="a1",
+            nameserver_service_names=["www.shop.example"],
+        )
+    )  # fmt: skip
+    assert (settings["others"], settings["name"]) == ([B4], "www.shop.example.")
+    assert settings["site_at"] == {A1: "alpha", B4: "bravo"}
 
 
 def test_a_service_name_has_records_of_the_families_that_edges_have_and_a_fallback_for_each() -> None:

@@ -5,12 +5,17 @@ First is the site in which the database leads. A site that had to give way comes
 for `hold_down_s`. Once a second the nameserver on loopback is asked what its own checks say, which also keeps them
 going while nobody else asks; the order stands in a file that its LUA records read at each answer (docs/adr/0016).
 
+It starts before the nameserver does, and asks the others first which site they lead to: what this host remembers is
+from before it was away.
+
 Settings: /etc/till/site-order.json. Ends with an error only when they, or the place of the order, are not usable.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import socket
 import sys
 import time
 from dataclasses import dataclass, field
@@ -20,6 +25,7 @@ from typing import Any
 import dns.exception
 import dns.message
 import dns.query
+import till_site_recall
 
 SETTINGS = Path("/etc/till/site-order.json")
 ORDER, HELD = Path("/var/lib/till-site-order/order"), Path("/var/lib/till-site-order/held")
@@ -135,11 +141,29 @@ def keep(file: Path, text: str) -> None:
     partial.replace(file)
 
 
+def begun(before: str, recalled: str, now: float) -> Memory:
+    """What is known at the start: the site that others lead to, where they agree on one, has taken its place. Pure."""
+    if not recalled or recalled == before:
+        return Memory(before)
+    return Memory(recalled, {before: now})
+
+
+def ready() -> None:
+    """Tell systemd that the nameserver may start (sd_notify)."""
+    if place := os.environ.get("NOTIFY_SOCKET"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.sendto(b"READY=1", place.replace("@", "\0", 1) if place.startswith("@") else place)
+
+
 def watch(settings: dict[str, Any]) -> None:
-    sites, memory = settings["sites"], Memory(remembered(settings["sites"]))
+    sites, before = settings["sites"], remembered(settings["sites"])
+    memory = begun(before, till_site_recall.recall(settings), time.monotonic())
     hold = Hold(settings["hold_down_s"], settings["back_s"])
     keep(ORDER, order(memory.first, sites))
     keep(HELD, held(memory))
+    if memory.first != before:
+        print(f"{memory.first} is first: the other nameservers lead there", flush=True)
+    ready()
     fault, blank, quiet_until = "", True, 0.0
     while True:
         began = time.monotonic()
