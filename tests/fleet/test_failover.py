@@ -97,8 +97,10 @@ def test_ten_moves_in_a_row_each_leave_a_healthy_cluster(lab: Contract) -> None:
 def test_a_copy_that_is_a_moment_behind_is_waited_for(lab: Contract) -> None:
     _, other = successive(lab)
     copy = next(edge for edge in edges(lab) if site_of(lab, edge) == other)
-    resume = f'{PSQL} "SELECT pg_wal_replay_resume() WHERE pg_is_in_recovery()"'
-    with fault(copy, f'{PSQL} "SELECT pg_wal_replay_pause()"', resume):
+    # Patroni itself ends a pause of the replay.
+    startup = "-f '[p]ostgres: .*startup' || true"
+    resume = f"pkill -CONT {startup}"
+    with fault(copy, f"pkill -STOP {startup}", resume):
         inside(leader(lab), f"{PSQL} \"SELECT pg_logical_emit_message(false, 'till-test', repeat('x', 4000000))\"")
         until("Patroni does not tell how far the copy is behind", lambda: lag_mb(lab, copy) > 1, 60)
         with subprocess.Popen(

@@ -283,6 +283,35 @@ def test_why_a_recovery_ended() -> None:
     assert "invalid page" in till_scratch.reason_of(["LOG:  x", "PANIC:  WAL contains references to an invalid page"])
 
 
+class Starting(till_scratch.Scratch):
+    """A database whose postmaster has no pid file for some looks, then `says` something and is there, or is not."""
+
+    def __init__(self, folder: Path, says: str, there: bool) -> None:
+        super().__init__(folder, "/usr/bin", 5499)
+        self.looks, self.says, self.there = 0, says, there
+        self.log.unlink(missing_ok=True)
+
+    def runs(self) -> bool:
+        return self.looks > 3 and self.there
+
+    def ask(self, query: str, database: str = "postgres", timeout_s: float = 600) -> str:
+        self.looks += 1
+        if self.looks > 3:
+            self.log.write_text(self.says)
+        if not self.runs():
+            raise till_scratch.Fault("no such file")
+        return "f"
+
+
+def test_a_database_that_has_said_nothing_yet_is_not_taken_for_one_that_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(till_scratch, "POLL_S", 0.01)
+    Starting(tmp_path, "LOG:  starting PostgreSQL 15", there=True).until_recovered(5)
+    with pytest.raises(till_scratch.Fault, match="recovery failed: FATAL:  no space"):
+        Starting(tmp_path, "FATAL:  no space", there=False).until_recovered(5)
+
+
 def test_a_disk_is_measured_and_left_clean(tmp_path: Path) -> None:
     assert till_scratch.write_rate(tmp_path, 8) > 0
     assert list(tmp_path.iterdir()) == []
