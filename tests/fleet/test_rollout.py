@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import time
 import uuid
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,9 @@ def test_rolling_gives_a_quarter_a_half_and_the_rest(lab: Contract, twin: str) -
         during = [one for one in visits.all if since + 1 < one.at < until_at - 1]
         share = sum(one.version == twin for one in during) / len(during)
         assert abs(share - percent / 100) < 0.12, (percent, share)
+        # Nobody gets a share at once: a release on trial would meet many customers before anybody has judged it.
+        in_a_row = max(len(list(group)) for version, group in groupby(one.version for one in during) if version == twin)
+        assert in_a_row <= 10, (percent, in_a_row)
 
 
 def test_a_canary_without_traffic_proves_nothing_and_goes(lab: Contract, twin: str, monkeypatch: Any) -> None:

@@ -29,6 +29,23 @@ def edge(host: Path) -> ModuleType:
     return sys.modules["till_backend"]
 
 
+@pytest.mark.parametrize(
+    ("there", "wanted", "told"),
+    [
+        ({"blue": 100, "green": 0}, {"blue": 75, "green": 25}, ["green 25", "blue 75"]),
+        ({"blue": 0, "green": 100}, {"blue": 1, "green": 99}, ["blue 1", "green 99"]),
+        ({"blue": 75, "green": 25}, {"blue": 0, "green": 100}, ["green 100", "blue 0"]),
+        ({"blue": 25, "green": 75}, {"blue": 0, "green": 100}, ["green 100", "blue 0"]),
+        ({"blue": 75, "green": 25}, {"blue": 75, "green": 25}, []),
+        ({}, {"blue": 100, "green": 0}, ["blue 100", "green 0"]),
+    ],
+)
+def test_who_gains_traffic_is_told_before_who_loses_it(
+    edge: ModuleType, there: dict[str, int], wanted: dict[str, int], told: list[str]
+) -> None:
+    assert edge.weighed(there, wanted) == [f"set server storefront/{one.replace(' ', ' weight ')}" for one in told]
+
+
 def weights(text: str) -> dict[str, int]:
     lines = [line.split() for line in text.splitlines() if " weight " in line]
     return {words[1]: int(words[words.index("weight") + 1]) for words in lines}

@@ -114,12 +114,8 @@ def render(state: dict[str, Any]) -> bool:
 
 def tell(state: dict[str, Any]) -> None:
     """Give the running HAProxy the same weights and tokens, in one breath; raises Fault."""
-    # A weight that is set again, though it stays, makes HAProxy begin its round anew.
-    there = {slot: one["weight"] for slot, one in haproxy.servers().items()}
-    wanted = {slot: share for slot, share in slots.shares(state).items() if there.get(slot) != str(share)}
-    commands = [f"set server storefront/{slot} weight {share}" for slot, share in wanted.items()]
-    # Who gains traffic does so before another one loses it.
-    commands.sort(key=lambda one: one.endswith(" 0"))
+    there = {slot: int(one["weight"] or 0) for slot, one in haproxy.servers().items()}
+    commands = weighed(there, slots.shares(state))
     for path, entries in maps(state).items():
         known = haproxy.entries(path)
         if known is None:
@@ -133,6 +129,18 @@ def tell(state: dict[str, Any]) -> None:
             if known.get(key) != value
         ]
     haproxy.tell(*commands)
+
+
+def weighed(there: dict[str, int], wanted: dict[str, int]) -> list[str]:
+    """The commands that bring the weights that are there to those that are wanted. Pure.
+
+    A weight that is set again, though it stays, makes HAProxy begin its round anew. Who gains traffic does so before
+    another one loses it: a server whose weight has fallen waits for the next round, and whoever is weighed after it
+    gets all that is left of this one (up to 100 requests in a row to a release on trial, measured with 2.6).
+    """
+    changed = [slot for slot, share in wanted.items() if there.get(slot) != share]
+    changed.sort(key=lambda slot: wanted[slot] < there.get(slot, 0))
+    return [f"set server storefront/{slot} weight {wanted[slot]}" for slot in changed]
 
 
 def drained(quiet: list[str]) -> int:
