@@ -46,3 +46,27 @@ def test_challenges_under_way_are_not_the_zones_business() -> None:
         )
     )
     assert held == {("shop.lab.test.", "A"): (5, ("198.18.0.2",))}
+
+
+def test_an_edge_that_is_away_is_asked_again_and_a_bad_certificate_is_said_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = load("certificates", "certificate")
+    (tmp_path / "certificate.json").write_text("{}")
+    monkeypatch.setattr(program, "SETTINGS", tmp_path / "certificate.json")
+    monkeypatch.setattr(program, "ASKED_EVERY_S", 0)
+    answers: list[Exception | str] = []
+
+    def served(_: dict[str, Any]) -> str:
+        if isinstance(answer := answers.pop(0), Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(program, "served", served)
+    away, bad = ConnectionRefusedError("away"), program.NotGood("of another name")
+    for words, told, code in (
+        (["served", "60"], [away, away, "good"], 0), (["served"], [away], 1), (["served", "0"], [away], 1),
+        (["served", "60"], [away, bad], 3), (["served", "soon"], [], 2), (["renew", "60"], [], 2), ([], [], 2),
+    ):  # fmt: skip
+        answers[:] = told
+        assert (program.main(words), answers) == (code, []), words

@@ -2,7 +2,8 @@
 """The public certificate of this edge host.
 
     certificate stored      is the installed file good for some time, for all names, from the CA in use?
-    certificate served      is what port 443 serves to each name so, and is it the installed one?
+    certificate served [S]  is what port 443 serves to each name so, and is it the installed one? Where nothing answers,
+                            asked again for so many seconds
     certificate renew       order, install and reload HAProxy where "stored" says no; says "issued" or "kept"
 
 Exit codes: 0 good, 1 an order failed or nothing answers, 2 bad usage, 3 not good. Prints one sentence.
@@ -20,6 +21,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ LINEAGE = Path("/etc/letsencrypt/live/till")
 ACCOUNTS = Path("/etc/letsencrypt/accounts")
 HOOK = "/usr/local/lib/till/acme-dns"
 ADDRESS = ("127.0.0.1", 443)
+ASKED_EVERY_S = 5
 
 
 class NotGood(Exception):
@@ -158,18 +161,24 @@ def renew(settings: dict[str, Any]) -> str:
 
 def main(arguments: list[str]) -> int:
     verbs = {"stored": stored, "served": served, "renew": renew}
-    if len(arguments) != 1 or arguments[0] not in verbs:
+    verb, patience = (arguments or [""])[0], arguments[1:]
+    if verb not in verbs or len(patience) > (verb == "served") or not all(one.isdigit() for one in patience):
         print(__doc__, file=sys.stderr)
         return 2
-    try:
-        print(verbs[arguments[0]](json.loads(SETTINGS.read_text())))
-    except NotGood as reason:
-        print(f"certificate: {reason}", file=sys.stderr)
-        return 3
-    except (RuntimeError, OSError, subprocess.SubprocessError) as reason:
-        print(f"certificate: {reason}", file=sys.stderr)
-        return 1
-    return 0
+    deadline = time.monotonic() + sum(map(int, patience))
+    while True:
+        try:
+            print(verbs[verb](json.loads(SETTINGS.read_text())))
+        except NotGood as reason:
+            print(f"certificate: {reason}", file=sys.stderr)
+            return 3
+        except (RuntimeError, OSError, subprocess.SubprocessError) as reason:
+            if time.monotonic() >= deadline:
+                print(f"certificate: {reason}", file=sys.stderr)
+                return 1
+            time.sleep(ASKED_EVERY_S)
+        else:
+            return 0
 
 
 if __name__ == "__main__":
