@@ -67,6 +67,14 @@ def till(*arguments: str, timeout_s: float = 600) -> tuple[int, dict[str, Any], 
     return done.returncode, json.loads(lines[0]), done.stderr
 
 
+def till_begun(*arguments: str) -> subprocess.Popen[str]:
+    """A verb with --json that goes on by itself: its object comes on stdout, what it says on stderr."""
+    return subprocess.Popen(
+        [str(VENV_BIN / "till"), *arguments, "--json"],
+        cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Contract]:
     """The contract of a lab that stands and sells."""

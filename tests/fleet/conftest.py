@@ -9,13 +9,13 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from infra.contract import Contract
-from tests.conftest import STACK, till
+from tests.conftest import STACK, till, till_begun
 from till.paths import log_dir
 
 # A user pays once a second at most; a new user each time keeps tests apart from the limit.
 PAYMENT_INTERVAL_S = 1.1
 
-__all__ = ["PAYMENT_INTERVAL_S", "STACK", "container", "inside", "till"]
+__all__ = ["PAYMENT_INTERVAL_S", "STACK", "container", "inside", "till", "till_begun"]
 
 
 def container(host: str) -> str:

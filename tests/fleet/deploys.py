@@ -8,11 +8,10 @@ import threading
 from typing import Any
 
 from infra.contract import Contract
-from tests.fleet.conftest import STACK, inside, till
+from tests.fleet.conftest import STACK, inside, till, till_begun
 from tests.fleet.places import edges
 from tests.fleet.variants import BUILT
 from till import probe
-from till.paths import CHECKOUT, VENV_BIN
 from till.thresholds import thresholds
 
 POLICY = thresholds()["rollout"]
@@ -47,10 +46,7 @@ def deployed(version: str, *options: str) -> tuple[int, dict[str, Any]]:
 
 def begun(version: str, *options: str) -> subprocess.Popen[str]:
     """A deploy by a till of its own."""
-    return subprocess.Popen(
-        [str(VENV_BIN / "till"), "deploy", STACK, version, *options, "--json"],
-        cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    return till_begun("deploy", STACK, version, *options)
 
 
 def tried(lab: Contract, percent: int) -> bool:

@@ -9,11 +9,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from infra.contract import Contract
-from tests.fleet.conftest import STACK, inside, till
+from tests.fleet.conftest import STACK, inside, till, till_begun
 from tests.fleet.database import home, until
 from tests.fleet.faults import fault
 from tests.fleet.places import edges, first
-from till.paths import CHECKOUT, VENV_BIN
 from till.thresholds import host_policy
 
 FAULT_S = host_policy()["failover_drill_fault_s"]
@@ -105,10 +104,7 @@ def begun(lab: Contract, kind: str, *options: str) -> subprocess.Popen[str]:
 
 
 def _asked(kind: str, *options: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [str(VENV_BIN / "till"), "drill", "failover", STACK, "--fault", kind, *options, "--json"],
-        cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    return till_begun("drill", "failover", STACK, "--fault", kind, *options)
 
 
 def _stands(lab: Contract, asked: subprocess.Popen[str]) -> bool:

@@ -103,6 +103,7 @@ def test_a_dead_edge_is_left_within_seconds_and_taken_back_after_the_hold_down(l
     # As in `settle`.
     back = answers.switched(site_of(lab, first), back_at, 2 * HOLD_DOWN_S + SLACK_S)
     print(f"HAProxy of {first} stopped, {other} answered after {left} s; started, {first} answered after {back} s")
+    assert max(left.values()) <= SWITCHES_WITHIN_S
     assert min(back.values()) >= HOLD_DOWN_S - 2
     assert answers.sites(stopped_at) - {"silence"} == {site_of(lab, first), site_of(lab, other)}
 
@@ -126,6 +127,7 @@ def test_a_site_that_is_gone_is_left_before_anybody_leads_and_stays_second(lab: 
     agreed_at = time.time()
     time.sleep(HOLD_DOWN_S + 5)
     print(f"{first} paused: {other} answered after {left} s, {new} led after {promoted_s:.1f} s; no way back by itself")
+    assert max(left.values()) <= SWITCHES_WITHIN_S
     assert new == other
     others = [name for name in answers.nameservers if name != first]
     assert answers.sites(healed_at, *others) - {"silence"} == {site_of(lab, other)}

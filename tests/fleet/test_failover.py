@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -12,14 +11,14 @@ import pytest
 
 from infra.contract import Contract
 from tests.fleet.answers import RESOLVER, Answers
-from tests.fleet.conftest import STACK, inside, till
+from tests.fleet.conftest import STACK, inside, till, till_begun
 from tests.fleet.database import PSQL, home, leader, leads, until, well_again
 from tests.fleet.faults import fault
 from tests.fleet.load import Load
 from tests.fleet.places import edges, site_of
 from tests.fleet.reconcile import reconciled
 from till import copies, journal
-from till.paths import CHECKOUT, VENV_BIN, journal_file
+from till.paths import journal_file
 from till.workplace import opened
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]
@@ -103,10 +102,7 @@ def test_a_copy_that_is_a_moment_behind_is_waited_for(lab: Contract) -> None:
     with fault(copy, f"pkill -STOP {startup}", resume):
         inside(leader(lab), f"{PSQL} \"SELECT pg_logical_emit_message(false, 'till-test', repeat('x', 4000000))\"")
         until("Patroni does not tell how far the copy is behind", lambda: lag_mb(lab, copy) > 1, 60)
-        with subprocess.Popen(
-            [str(VENV_BIN / "till"), "failover", STACK, "--to", other, "--json"],
-            cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        ) as asked:  # fmt: skip
+        with till_begun("failover", STACK, "--to", other) as asked:
             assert asked.stdout is not None and asked.stderr is not None
             assert any(f"{copy} lags " in line for line in asked.stderr), asked.stdout.read()
             inside(copy, resume)
