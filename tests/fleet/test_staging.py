@@ -89,7 +89,8 @@ class Project:
             cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=timeout_s,
         )  # fmt: skip
         if done.returncode != 0:
-            pytest.fail(f"till {' '.join(arguments)} ended with {done.returncode}\n{done.stderr[-6000:]}")
+            # The reason first: a summary keeps one line.
+            pytest.fail(f"till {' '.join(arguments)} ended with {done.returncode}: {done.stdout}\n{done.stderr[-6000:]}")
         return dict(json.loads(done.stdout))
 
     def killed(self, *arguments: str, at: str) -> None:
