@@ -90,7 +90,8 @@ class Project:
         )  # fmt: skip
         if done.returncode != 0:
             # The reason first: a summary keeps one line.
-            pytest.fail(f"till {' '.join(arguments)} ended with {done.returncode}: {done.stdout}\n{done.stderr[-6000:]}")
+            ended = f"till {' '.join(arguments)} ended with {done.returncode}: {done.stdout}"
+            pytest.fail(f"{ended}\n{done.stderr[-6000:]}")
         return dict(json.loads(done.stdout))
 
     def killed(self, *arguments: str, at: str) -> None:
