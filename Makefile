@@ -21,7 +21,7 @@ down: ## Remove everything that `make up` made; caches stay (~/.cache/till)
 test: ## Every test; brings up labs of its own where it needs them
 	@tools/setup --tests
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/pytest -n 2 $(PYTEST_ARGS)
+	@$(BIN)/pytest -n 2 --tb=short $(PYTEST_ARGS)
 
 lint: ## ruff, mypy, ansible-lint (profile production), shellcheck
 	$(BIN)/ruff check .

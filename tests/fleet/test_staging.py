@@ -91,7 +91,7 @@ class Project:
         if done.returncode != 0:
             # The reason first: a summary keeps one line.
             ended = f"till {' '.join(arguments)} ended with {done.returncode}: {done.stdout}"
-            pytest.fail(f"{ended}\n{done.stderr[-6000:]}")
+            pytest.fail(f"{ended}\n{done.stderr[-3000:]}")
         return dict(json.loads(done.stdout))
 
     def killed(self, *arguments: str, at: str) -> None:
