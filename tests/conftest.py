@@ -68,9 +68,12 @@ def till(*arguments: str, timeout_s: float = 600) -> tuple[int, dict[str, Any], 
 
 
 def till_begun(*arguments: str) -> subprocess.Popen[str]:
-    """A verb with --json that goes on by itself: its object comes on stdout, what it says on stderr."""
+    """A verb with --json that goes on by itself: its object comes on stdout, what it says on stderr.
+
+    Ctrl-C reaches it as at a terminal, also where the tests were begun in the background, which ignores it.
+    """
     return subprocess.Popen(
-        [str(VENV_BIN / "till"), *arguments, "--json"],
+        ["env", "--default-signal=INT", str(VENV_BIN / "till"), *arguments, "--json"],
         cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
