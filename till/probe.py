@@ -11,6 +11,7 @@ from till import nameservers as authoritative
 from till.errors import TillError
 from till.nameservers import Nameserver
 from till.thresholds import thresholds
+from till.trust import trusting
 
 if TYPE_CHECKING:
     import httpx
@@ -77,7 +78,7 @@ def nameservers(contract: Contract, name: str) -> dict[str, dict[str, Any]]:
 
 def internal_trust(contract: Contract) -> ssl.SSLContext:
     """Trust in the stack's internal CA alone."""
-    return ssl.create_default_context(cadata=contract.internal_ca_pem)
+    return trusting(contract.internal_ca_pem)
 
 
 def public_trust(contract: Contract) -> ssl.SSLContext:
@@ -85,7 +86,7 @@ def public_trust(contract: Contract) -> ssl.SSLContext:
     import httpx
 
     if contract.outside is None:
-        return ssl.create_default_context()
+        return trusting()
     # The test CA makes a new root at every start and tells it on its management port.
     url = PEBBLE_ROOT_URL.format(address=contract.outside.host.address)
     try:
@@ -95,7 +96,7 @@ def public_trust(contract: Contract) -> ssl.SSLContext:
         raise TillError(
             f"the test CA does not tell its root ({url}): {reason}", f"till provision {contract.stack}"
         ) from None
-    return ssl.create_default_context(cadata=root)
+    return trusting(root)
 
 
 class Site:
