@@ -17,6 +17,11 @@ from till.errors import UsageError
 ORDERLY = "trap 'echo state saved > {mark}; exit 1' INT; echo started; while :; do sleep 0.1; done"
 
 
+def orderly(mark: Path) -> list[str]:
+    """Also where tests run in the background, which ignores the signal."""
+    return ["env", "--default-signal=INT", "bash", "-c", ORDERLY.format(mark=mark)]
+
+
 def test_lines_come_as_they_are_said() -> None:
     said: list[str] = []
     assert pulumi_run.stream(["sh", "-c", "echo one; echo; echo two >&2; exit 3"], said.append, 10) == (
@@ -34,7 +39,7 @@ def test_an_interrupted_run_is_ended_in_order(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        pulumi_run.stream(["env", "--default-signal=INT", "bash", "-c", ORDERLY.format(mark=mark)], interrupted, 30)
+        pulumi_run.stream(orderly(mark), interrupted, 30)
     assert mark.read_text() == "state saved\n"
 
 
@@ -52,7 +57,7 @@ def test_a_run_that_does_not_end_is_killed(tmp_path: Path) -> None:
 def test_a_run_has_a_deadline(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     began = time.monotonic()
-    exit_code, _ = pulumi_run.stream(["env", "--default-signal=INT", "bash", "-c", ORDERLY.format(mark=mark)], lambda _line: None, 1)
+    exit_code, _ = pulumi_run.stream(orderly(mark), lambda _line: None, 1)
     assert (exit_code, mark.exists()) == (1, True)
     assert time.monotonic() - began < 5
 
