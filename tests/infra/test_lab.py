@@ -13,6 +13,7 @@ import pytest
 from infra.lab import docker, identity, images, machine, network, ports, rent, ssh_key
 from infra.lab.host import HostProvider
 from infra.lab.network import AUTO, NetworkProvider
+from tools import leftovers
 
 STACK = "provider-test"
 LAB = identity.lab_id(STACK)
@@ -185,3 +186,17 @@ def test_rented_hosts_come_again_the_same_and_go_back(rented_name: str) -> None:
     rent.give_back(rented_name, folder)
     assert docker.inspect("network", identity.network_name(rent.lab_of(rented_name))) is None
     assert not folder.exists()
+
+
+def test_rented_hosts_that_a_run_left_are_removed(
+    rented_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As at the end of a CI run; here of this name alone, as other tests have rented hosts, too."""
+    kept = tmp_path / ".till" / "rented" / rented_name
+    rent.rent(rented_name, ["alpha"], "till-host", 256, kept)
+    lab = rent.lab_of(rented_name)
+    monkeypatch.setattr(leftovers.paths, "CHECKOUT", tmp_path)
+    assert leftovers.remove() == []
+    assert leftovers.remove(rented=True) == [identity.container_name(lab, "alpha"), identity.network_name(lab)]
+    assert docker.inspect("network", identity.network_name(lab)) is None
+    assert not kept.exists()
