@@ -13,8 +13,7 @@ class Shared(ssl.SSLContext):
     """A client's context whose protocols are set once.
 
     httpcore sets them anew at each connection. OpenSSL frees the old ones then, also while a connection of another
-    thread copies them, which goes on with a broken hello: the server's answer is "bad extension" (once in tens of
-    thousands of connections).
+    thread copies them, which goes on with a broken hello: "bad extension", seen once in 88 000 handshakes.
     """
 
     _spoken: list[str] | None = None
