@@ -27,11 +27,11 @@ COULD_NOT_START = (2, 3, 4, 5)
 
 @dataclass(frozen=True)
 class Found:
-    """What one run of the suite found; `failing` has a sentence for each check by its name."""
+    """What one run of the suite found; `failing` has a sentence for each check by its file and name."""
 
     passed: int
     skipped: int
-    failing: dict[str, str] = field(default_factory=dict)
+    failing: dict[tuple[str, str], str] = field(default_factory=dict)
 
 
 def run(stack: str, progress: Progress) -> dict[str, Any]:
@@ -45,15 +45,15 @@ def run(stack: str, progress: Progress) -> dict[str, Any]:
         failing = first.failing
         deadline = time.monotonic() + thresholds()["verify"]["settle_s"]
         while failing and time.monotonic() < deadline:
-            progress.say(f"{len(failing)} checks failed, asked again: {', '.join(sorted(failing))}")
+            progress.say(f"{len(failing)} checks failed, asked again: {', '.join(name for _, name in sorted(failing))}")
             time.sleep(PAUSE_S)
             failing = _suite(stack, Path(folder), *ONLY_FAILED).failing
-    settled = sorted(first.failing.keys() - failing.keys())
+    settled = [name for _, name in sorted(first.failing.keys() - failing.keys())]
     passed, failed = first.passed + len(settled), len(failing)
     told = {"passed": passed, "failed": failed, "skipped": first.skipped, "settled": settled}
     progress.say(f"{passed} checks passed, {failed} failed, {first.skipped} skipped")
     if failed or not passed:
-        sentences = [f"{name}: {sentence}" for name, sentence in failing.items()]
+        sentences = [f"{name}: {sentence}" for (_, name), sentence in failing.items()]
         raise GateSaidNo(
             f"stack {stack}: {failed} of {passed + failed + first.skipped} checks failed\n  " + "\n  ".join(sentences),
             f"TILL_STACK={stack} .venv/bin/pytest {SUITE}",
@@ -88,6 +88,8 @@ def _counted(suite: ET.Element) -> Found:
     failing, skipped, cases = {}, 0, list(suite.iter("testcase"))
     for case in cases:
         for fault in [*case.findall("failure"), *case.findall("error")]:
-            failing[str(case.get("name"))] = (fault.get("message") or "failed").splitlines()[0][:300]
+            failing[str(case.get("classname")), str(case.get("name"))] = (
+                fault.get("message") or "failed"
+            ).splitlines()[0][:300]
         skipped += case.find("skipped") is not None
     return Found(len(cases) - len(failing) - skipped, skipped, failing)

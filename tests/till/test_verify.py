@@ -68,3 +68,13 @@ def test_a_suite_that_can_not_start_is_no_verdict(suite: Path) -> None:
     (suite / "test_hosts.py").write_text("")
     with pytest.raises(TillError, match="could not start"):
         verify.run("lab", QUIET)
+
+
+def test_checks_of_one_name_in_two_files_are_two(suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(thresholds()["verify"], "settle_s", 0)
+    for file in ("test_one.py", "test_other.py"):
+        (suite / file).write_text("def test_well(): pass\ndef test_never(): assert 1 == 2, __name__\n")
+    with pytest.raises(GateSaidNo) as refused:
+        verify.run("lab", QUIET)
+    told = refused.value.facts
+    assert (told["passed"], told["failed"], len(told["failing"])) == (2, 2, 2)
