@@ -67,13 +67,14 @@ def till(*arguments: str, timeout_s: float = 600) -> tuple[int, dict[str, Any], 
     return done.returncode, json.loads(lines[0]), done.stderr
 
 
-def till_begun(*arguments: str) -> subprocess.Popen[str]:
-    """A verb with --json that goes on by itself: its object comes on stdout, what it says on stderr.
+# Before a command that is to hear Ctrl-C as at a terminal: what runs in the background is born deaf to it.
+HEARS_CTRL_C = ("env", "--default-signal=INT")
 
-    Ctrl-C reaches it as at a terminal, also where the tests were begun in the background, which ignores it.
-    """
+
+def till_begun(*arguments: str) -> subprocess.Popen[str]:
+    """A verb with --json that goes on by itself: its object comes on stdout, what it says on stderr."""
     return subprocess.Popen(
-        ["env", "--default-signal=INT", str(VENV_BIN / "till"), *arguments, "--json"],
+        [*HEARS_CTRL_C, str(VENV_BIN / "till"), *arguments, "--json"],
         cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import sys
 
-from infra.lab.identity import LABEL_LAB, lab_id
+from infra.lab.identity import LABEL_LAB, lab_id, rented_folder, rented_id
 from tools import docker_engine, paths
 from tools.command import output
 
@@ -20,17 +20,17 @@ def remove(rented: bool = False) -> list[str]:
     removed: list[str] = []
     if docker_engine.version() is None:
         return removed
-    stacks = [file.name.split(".")[1] for file in paths.CHECKOUT.glob("Pulumi.*.yaml")]
-    hosts_of = list((paths.CHECKOUT / ".till" / "rented").glob("*")) if rented else []
-    for name in [*stacks, *(f"rented:{folder.name}" for folder in hosts_of)]:
-        ours = f"label={LABEL_LAB}={lab_id(name)}"
+    labs = [lab_id(file.name.split(".")[1]) for file in paths.CHECKOUT.glob("Pulumi.*.yaml")]
+    keys = list(rented_folder("", paths.CHECKOUT).glob("*")) if rented else []
+    for lab in [*labs, *(rented_id(folder.name) for folder in keys)]:
+        ours = f"label={LABEL_LAB}={lab}"
         containers = (output(["docker", "ps", "--all", "--filter", ours, "--format", "{{.Names}}"]) or "").split()
         networks = (output(["docker", "network", "ls", "--filter", ours, "--format", "{{.Name}}"]) or "").split()
         if containers and output(["docker", "rm", "--force", "--volumes", *containers], timeout_s=120) is not None:
             removed += containers
         if networks and output(["docker", "network", "rm", *networks], timeout_s=60) is not None:
             removed += networks
-    for folder in hosts_of:
+    for folder in keys:
         shutil.rmtree(folder, ignore_errors=True)
     return removed
 

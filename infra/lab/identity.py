@@ -12,6 +12,8 @@ RANGE = ipaddress.ip_network("198.18.0.0/15")  # RFC 2544, see docs/adr/0003
 LABEL_LAB = "till.lab"
 LABEL_STACK = "till.stack"
 LABEL_SPEC = "till.spec"
+# The stack of hosts that Pulumi did not make.
+RENTED = "rented"
 # What a host of this name gets in the lab's /24; others follow from FIRST_FREE_ADDRESS on.
 ADDRESSES = {"alpha": 11, "bravo": 12, "ops": 13, "outside": 20}
 FIRST_FREE_ADDRESS = 30
@@ -21,6 +23,16 @@ FIRST_PORT, PORTS = 20_000, 10_000
 def lab_id(stack: str, checkout: Path = CHECKOUT) -> str:
     """Eight hexadecimal digits from the checkout's real path and the stack's name."""
     return hashlib.sha256(f"{checkout.resolve()}:{stack}".encode()).hexdigest()[:8]
+
+
+def rented_id(name: str, checkout: Path = CHECKOUT) -> str:
+    """As lab_id, of what is rented under a name."""
+    return lab_id(f"{RENTED}:{name}", checkout)
+
+
+def rented_folder(name: str, checkout: Path = CHECKOUT) -> Path:
+    """Where the key of what is rented under a name lies."""
+    return checkout / ".till" / RENTED / name
 
 
 def network_name(lab: str) -> str:

@@ -20,7 +20,7 @@ from infra.lab.network import AUTO, release_subnet, take_subnet
 from infra.lab.ssh_key import new_key_pair
 
 USER = "till"
-STACK = "rented"
+STACK = identity.RENTED
 
 
 def rent(name: str, hosts: list[str], image: str, memory_mb: int, folder: Path) -> dict[str, Any]:
@@ -62,11 +62,11 @@ def give_back(name: str, folder: Path) -> None:
 
 def lab_of(name: str) -> str:
     """The id of what is rented under `name` from this checkout."""
-    return identity.lab_id(f"{STACK}:{name}")
+    return identity.rented_id(name)
 
 
 def default_folder(name: str) -> Path:
-    return identity.CHECKOUT / ".till" / "rented" / name
+    return identity.rented_folder(name)
 
 
 def _key_file(folder: Path) -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import HEARS_CTRL_C
 from till import pulumi_run, stack
 from till.errors import UsageError
 
@@ -18,8 +19,7 @@ ORDERLY = "trap 'echo state saved > {mark}; exit 1' INT; echo started; while :; 
 
 
 def orderly(mark: Path) -> list[str]:
-    """Also where tests run in the background, which ignores the signal."""
-    return ["env", "--default-signal=INT", "bash", "-c", ORDERLY.format(mark=mark)]
+    return [*HEARS_CTRL_C, "bash", "-c", ORDERLY.format(mark=mark)]
 
 
 def test_lines_come_as_they_are_said() -> None:
