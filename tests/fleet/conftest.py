@@ -31,9 +31,14 @@ def container(host: str) -> str:
 
 
 def inside(host: str, command: str) -> str:
-    return subprocess.run(
-        ["docker", "exec", container(host), "sh", "-c", command], capture_output=True, text=True, check=True
-    ).stdout
+    """What a command said on a host of the lab, run as root there; its failure tells what it complained of."""
+    try:
+        return subprocess.run(
+            ["docker", "exec", container(host), "sh", "-c", command], capture_output=True, text=True, check=True
+        ).stdout
+    except subprocess.CalledProcessError as failed:
+        failed.add_note(failed.stderr)
+        raise
 
 
 @pytest.hookimpl(wrapper=True)

@@ -21,7 +21,8 @@ SLOTS = "/usr/local/lib/till/slots"
 
 
 def serve_built(lab: Contract) -> None:
-    if not serves(lab, BUILT):
+    """Have the built release serve: led back to where its slot still runs, else deployed."""
+    if not serves(lab, BUILT) and till("rollback", STACK, BUILT)[0] != 0:
         assert till("deploy", STACK, BUILT, "--bake-s", "0")[0] == 0
 
 

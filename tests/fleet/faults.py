@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.fleet.conftest import container, inside
+from tests.fleet.database import until
+
+# A host's systemd has its bus within a second; a busy machine may need longer.
+STARTED_WITHIN_S = 60
 
 
 @contextmanager
@@ -40,6 +44,21 @@ def destroyed(*hosts: str) -> Iterator[float]:
         yield time.time()
     finally:
         subprocess.run(["docker", "start", *boxes], check=True, capture_output=True)
+        for host in hosts:
+            hears(host)
+
+
+def hears(host: str) -> None:
+    """Wait until a host that starts takes commands: its systemd has no bus in the first moments."""
+    until(f"{host} takes no command", lambda: heard(host), STARTED_WITHIN_S)
+
+
+def heard(host: str) -> bool:
+    try:
+        inside(host, "systemctl list-jobs")
+    except subprocess.CalledProcessError:
+        return False
+    return True
 
 
 @contextmanager
