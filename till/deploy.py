@@ -121,13 +121,12 @@ class Deploy:
                 f"{version}: {reason.message}; there is no older release to return to", f"till status {stack}"
             ) from reason
         self.progress.say(f"back to {self.record.old_version or 'what served before'}: {reason.message}")
-        began = time.monotonic()
+        began, lease_s = time.monotonic(), thresholds()["rollout"]["lease_s"]
         try:
-            edges.revert(intents)
+            edges.revert(intents, lease_s)
         except TillError as second:
             second.message = f"{reason.message}; and the way back to {self.record.old_version} failed: {second.message}"
             if isinstance(second, HostUnreachable):
-                lease_s = thresholds()["rollout"]["lease_s"]
                 second.message += f"; a host that tries {version} returns by itself within {lease_s} s"
                 second.next_command = f"till status {stack}, then till deploy {stack} {version}"
             raise

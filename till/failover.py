@@ -34,14 +34,15 @@ def look(workplace: Workplace) -> Seen:
 def target(workplace: Workplace, seen: Seen, site: str, progress: Progress) -> tuple[Seen, Host | None]:
     """The host that is to lead (successor.target, and as it raises) and the look that chose it.
 
-    A copy that streams but lags gets `failover.catch_up_deadline_s`: what Patroni tells is some seconds old.
+    What may pass gets `failover.catch_up_deadline_s`: how far a copy lags is some seconds old when Patroni tells it,
+    and one slow answer of Directus is a 503 for a second.
     """
     policy, said = thresholds()["failover"], False
     deadline = time.monotonic() + policy["catch_up_deadline_s"]
     while True:
         try:
             return seen, successor.target(workplace.contract, seen, site, policy["lag_max_mb"])
-        except successor.CopyLags as reason:
+        except successor.NotYet as reason:
             if time.monotonic() > deadline:
                 raise
             if not said:

@@ -13,6 +13,7 @@ from till.progress import Progress
 from till.rollout import migrations
 from till.rollout.vps import Edges, Intent
 from till.slots import Slots
+from till.thresholds import thresholds
 from till.workplace import Workplace
 
 
@@ -122,6 +123,6 @@ def _lead(
 def _forth(edges: Edges, intents: dict[str, Intent]) -> None:
     """One release remains: what some edges could not do, the others undo."""
     try:
-        edges.revert(intents)
+        edges.revert(intents, thresholds()["rollout"]["lease_s"])
     except TillError as second:
         raise TillError(f"edges differ now: {second.message}", second.next_command) from None

@@ -13,8 +13,8 @@ from till.errors import GateSaidNo, HostUnreachable, Refused, UsageError
 FOLLOWS, SYNCHRONOUS = ("Replica", "Sync Standby"), "Sync Standby"
 
 
-class CopyLags(GateSaidNo):
-    """Copies stream, but too few of them are close: what a moment of patience mends."""
+class NotYet(GateSaidNo):
+    """Copies stream, but too few of them are close, or an edge answers, but not well: a moment may mend it."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ def target(contract: Contract, seen: Seen, site: str, lag_max_mb: float) -> Host
     """The host that is to lead so that `site` does; None when it does already. Pure.
 
     Raises UsageError for a site that can't lead, HostUnreachable where the leader's host is gone, Refused while a
-    restore is under way, GateSaidNo when the site is not well enough or no other copy would follow (CopyLags where
-    only how far they are behind is in the way).
+    restore is under way, GateSaidNo when the site is not well enough or no other copy would follow (NotYet where
+    that may pass by itself).
     """
     stack = contract.stack
     refuse_unknown_site(contract, site)
@@ -72,13 +72,13 @@ def target(contract: Contract, seen: Seen, site: str, lag_max_mb: float) -> Host
         at_site = [one for one in copies if site_of(contract, one["name"]) == site]
         told = "; ".join(_behind(one, lag_max_mb) for one in at_site)
         told = told or "its host is not reached or its database is no member"
-        error = CopyLags if any(map(_streams, at_site)) else GateSaidNo
+        error = NotYet if any(map(_streams, at_site)) else GateSaidNo
         raise error(f"site {site} has no copy that could lead: {told}", f"till status {stack}")
     # The one that PostgreSQL waits for at each commit is first: it misses nothing.
     chosen = min(here, key=lambda one: one["role"] != SYNCHRONOUS)
     databases = [host for host in contract.hosts if Role.DATABASE in host.roles]
     if len(databases) > 2 and len(follow) < 2:
-        error = CopyLags if sum(map(_streams, copies)) > 1 else GateSaidNo
+        error = NotYet if sum(map(_streams, copies)) > 1 else GateSaidNo
         raise error(
             f"only {chosen['name']} follows {seen.leader} closely: after the move no copy would be synchronous",
             f"till status {stack}",
@@ -116,7 +116,8 @@ def _healthy_edge(contract: Contract, seen: Seen, site: str) -> None:
     edges = [host.name for host in contract.hosts if host.site == site and Role.EDGE in host.roles]
     if not any(seen.health.get(edge) == 200 for edge in edges):
         told = ", ".join(f"{edge} answers {seen.health.get(edge) or 'nothing'}" for edge in edges)
-        raise GateSaidNo(f"no edge of site {site} is well: {told}", f"till status {contract.stack}")
+        error = NotYet if any(seen.health.get(edge) for edge in edges) else GateSaidNo
+        raise error(f"no edge of site {site} is well: {told}", f"till status {contract.stack}")
 
 
 def _streams(member: dict[str, Any]) -> bool:

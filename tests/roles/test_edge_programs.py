@@ -64,9 +64,11 @@ def test_an_edge_that_is_away_is_asked_again_and_a_bad_certificate_is_said_at_on
 
     monkeypatch.setattr(program, "served", served)
     away, bad = ConnectionRefusedError("away"), program.NotGood("of another name")
+    before = program.NotYet("the one before")
     for words, told, code in (
         (["served", "60"], [away, away, "good"], 0), (["served"], [away], 1), (["served", "0"], [away], 1),
-        (["served", "60"], [away, bad], 3), (["served", "soon"], [], 2), (["renew", "60"], [], 2), ([], [], 2),
+        (["served", "60"], [away, bad], 3), (["served", "60"], [before, "good"], 0), (["served"], [before], 3),
+        (["served", "soon"], [], 2), (["renew", "60"], [], 2), ([], [], 2),
     ):  # fmt: skip
         answers[:] = told
         assert (program.main(words), answers) == (code, []), words

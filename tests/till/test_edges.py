@@ -10,6 +10,7 @@ import pytest
 from tests.till.rollouts import INTENTS, NEW, WORKPLACE
 from till import host_program
 from till.errors import HostUnreachable, TillError
+from till.rollout import vps
 from till.rollout.vps import Edges, Intent
 
 
@@ -19,11 +20,12 @@ class Hosts:
     def __init__(self) -> None:
         self.asked = list[tuple[str, ...]]()
         self.wrong = dict[str, TillError]()
+        self.mends_after = 0
 
     def ask(self, _workplace: Any, host: str, program: str, *words: str, **_: Any) -> dict[str, Any]:
         assert program == "slots"
         self.asked.append((host, *words))
-        if host in self.wrong:
+        if host in self.wrong and [one for one, *_ in self.asked].count(host) != self.mends_after:
             raise self.wrong[host]
         return {"from": "blue", "to": "green", "version": NEW, "cookie": "till_release=token"}
 
@@ -92,6 +94,23 @@ def test_a_share_is_given_only_where_both_releases_are(hosts: Hosts, edges: Edge
 def test_the_way_back_is_gone_where_the_new_one_was_led_to_and_drops_everybody(hosts: Hosts, edges: Edges) -> None:
     edges.revert({"alpha": Intent(None, "green", NEW, ""), "bravo": Intent("green", "green", NEW, "")})
     assert hosts.asked == [("alpha", "switch", "--fence=7", "none", "--drop")]
+
+
+def test_on_the_way_back_an_edge_that_refuses_is_asked_again_and_the_others_are_not(
+    hosts: Hosts, edges: Edges, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vps, "AGAIN_S", 0.01)
+    hosts.wrong["bravo"] = TillError("bravo: HAProxy does not run here")
+    hosts.mends_after = 3
+    edges.revert(INTENTS, 20)
+    assert [words[0] for words in sorted(hosts.asked)] == ["alpha", *["bravo"] * 3]
+
+
+def test_on_the_way_back_an_edge_that_is_away_is_not_waited_for(hosts: Hosts, edges: Edges) -> None:
+    hosts.wrong["bravo"] = HostUnreachable("host bravo can't be reached")
+    with pytest.raises(HostUnreachable):
+        edges.revert(INTENTS, 20)
+    assert len(hosts.asked) == 2
 
 
 @pytest.mark.parametrize("drop", [False, True])

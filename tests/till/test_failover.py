@@ -10,7 +10,8 @@ import pytest
 from infra.contract import Contract
 from tests.till.conftest import QUIET, contract_of, host
 from till import failover, thresholds
-from till.successor import CopyLags, Seen
+from till.errors import GateSaidNo
+from till.successor import NotYet, Seen
 from till.workplace import Workplace
 
 LEADS = {"name": "alpha", "role": "Leader", "state": "running", "lag_mb": None}
@@ -42,9 +43,23 @@ def test_the_look_that_chose_is_the_one_that_counts(place: Workplace, monkeypatc
     assert chosen is not None and chosen.name == "bravo"
 
 
+@pytest.mark.parametrize(("answers", "waits"), [(503, True), (None, False)])
+def test_an_edge_that_is_not_well_for_a_moment_is_waited_for_and_one_that_is_gone_is_not(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch, answers: int | None, waits: bool
+) -> None:
+    monkeypatch.setattr(failover, "look", lambda _: CLOSE)
+    unwell = replace(CLOSE, health={"bravo": answers})
+    if waits:
+        assert failover.target(place, unwell, "bravo", QUIET)[0] is CLOSE
+        return
+    with pytest.raises(GateSaidNo, match="bravo answers nothing") as raised:
+        failover.target(place, unwell, "bravo", QUIET)
+    assert not isinstance(raised.value, NotYet)
+
+
 def test_a_copy_that_stays_behind_is_refused_at_the_deadline(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = iter([LAGS] * 100)
     monkeypatch.setattr(failover, "look", lambda _: next(looks))
-    with pytest.raises(CopyLags, match=r"bravo lags 4\.0 MB, 1 are allowed"):
+    with pytest.raises(NotYet, match=r"bravo lags 4\.0 MB, 1 are allowed"):
         failover.target(place, LAGS, "bravo", QUIET)
     assert len(list(looks)) < 100

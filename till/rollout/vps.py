@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from till.workplace import Workplace
 
 TIMEOUT_S = 30
 DRAIN_TIMEOUT_S = 60
+AGAIN_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -70,15 +72,22 @@ class Edges:
         how = ["--drop"] if drop else []
         self._refuse(self._all(lambda host: ["switch", self._fence, intents[host.name].new_slot, *how], self.hosts))
 
-    def revert(self, intents: dict[str, Intent]) -> None:
+    def revert(self, intents: dict[str, Intent], patience_s: float = 0) -> None:
         """Lead all traffic to the old release, that of checkouts on the new one too. Asks every edge before it raises.
 
-        An edge that is not reached returns by itself when its lease is over, unless the new one leads there for good.
+        An edge that refuses is asked again for so long: its host may be starting. One that is not reached returns by
+        itself when its lease is over, unless the new one leads there for good.
         """
-        hosts = [host for host in self.hosts if intents[host.name].moves]
-        self._refuse(
-            self._all(lambda host: ["switch", self._fence, intents[host.name].old_slot or "none", "--drop"], hosts)
-        )
+        hosts, deadline = [host for host in self.hosts if intents[host.name].moves], time.monotonic() + patience_s
+        while True:
+            told = self._all(
+                lambda host: ["switch", self._fence, intents[host.name].old_slot or "none", "--drop"], hosts
+            )
+            away = any(isinstance(one, HostUnreachable) for one in told.values())
+            hosts = [host for host in hosts if isinstance(told[host.name], TillError)]
+            if not hosts or away or time.monotonic() > deadline:
+                return self._refuse(told)
+            time.sleep(AGAIN_S)
 
     def drain(self) -> None:
         """Wait until slots without traffic have ended their requests."""

@@ -3,7 +3,7 @@
 
     certificate stored      is the installed file good for some time, for all names, from the CA in use?
     certificate served [S]  is what port 443 serves to each name so, and is it the installed one? Where nothing answers,
-                            asked again for so many seconds
+                            or HAProxy serves the one before, asked again for so many seconds
     certificate renew       order, install and reload HAProxy where "stored" says no; says "issued" or "kept"
 
 Exit codes: 0 good, 1 an order failed or nothing answers, 2 bad usage, 3 not good. Prints one sentence.
@@ -37,6 +37,10 @@ ASKED_EVERY_S = 5
 
 class NotGood(Exception):
     """The certificate must be renewed; the text says why."""
+
+
+class NotYet(NotGood):
+    """What a reload that is under way still serves."""
 
 
 def roots(settings: dict[str, Any]) -> str | None:
@@ -93,7 +97,7 @@ def served(settings: dict[str, Any]) -> str:
         except ssl.SSLCertVerificationError as reason:
             raise NotGood(f"what is served for {name} is not good: {reason.verify_message}") from None
         if given != installed:
-            raise NotGood(f"what is served for {name} is not the installed certificate: systemctl reload haproxy")
+            raise NotYet(f"what is served for {name} is not the installed certificate: systemctl reload haproxy")
         with tempfile.NamedTemporaryFile("w", suffix=".pem") as pem:
             pem.write(ssl.DER_cert_to_PEM_cert(given))
             pem.flush()
@@ -169,13 +173,11 @@ def main(arguments: list[str]) -> int:
     while True:
         try:
             print(verbs[verb](json.loads(SETTINGS.read_text())))
-        except NotGood as reason:
-            print(f"certificate: {reason}", file=sys.stderr)
-            return 3
-        except (RuntimeError, OSError, subprocess.SubprocessError) as reason:
-            if time.monotonic() >= deadline:
+        except (NotGood, RuntimeError, OSError, subprocess.SubprocessError) as reason:
+            final = isinstance(reason, NotGood) and not isinstance(reason, NotYet)
+            if final or time.monotonic() >= deadline:
                 print(f"certificate: {reason}", file=sys.stderr)
-                return 1
+                return 3 if isinstance(reason, NotGood) else 1
             time.sleep(ASKED_EVERY_S)
         else:
             return 0
