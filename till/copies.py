@@ -73,9 +73,14 @@ def _megabytes(lag: Any) -> Any:
 def behind(contract: Contract, members: list[dict[str, Any]]) -> list[str]:
     """Faults of the copies: who is no member or does not follow, and that nobody is waited for at a commit."""
     copies = [host.name for host in contract.hosts if Role.DATABASE in host.roles]
-    state = {one["name"]: one["state"] for one in members}
-    faults = [f"the copy on {name} is no member of the cluster" for name in copies if name not in state]
-    faults += [f"the copy on {name} is {told}" for name, told in state.items() if told not in ("running", "streaming")]
+    names = [one["name"] for one in members]
+    faults = [f"the copy on {name} is no member of the cluster" for name in copies if name not in names]
+    for one in members:
+        runs, follows = one["state"] == "running", one["state"] == "streaming"
+        if runs and one["role"] != "Leader":
+            faults.append(f"the copy on {one['name']} runs, but follows nobody yet")
+        elif not runs and not follows:
+            faults.append(f"the copy on {one['name']} is {one['state']}")
     roles = [one["role"] for one in members]
     if len(copies) > 1 and "Leader" in roles and "Sync Standby" not in roles:
         faults.append("no copy is synchronous: payments wait for one")

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from till import lock
-from till.errors import Refused, TillError
+from till.errors import HostUnreachable, Refused, TillError
 from till.lease_road import Road, reached
 from till.paths import lock_file
 from till.progress import Progress
@@ -114,10 +114,21 @@ class Lease:
         self.why = self.why or why
         self.lost.set()
 
+    def _members(self, last: str) -> Iterator[str]:
+        """Members that answer. `last` was silent just now: to look for it would take time from the others."""
+        timeout_s = self._policy["reach_timeout_s"]
+        try:
+            yield from reached(self._workplace, timeout_s, without=last)
+        except HostUnreachable:
+            if not last:
+                raise
+        if last:
+            yield last
+
     def _asked(self, words: list[str], last: str = "") -> tuple[Road, dict[str, Any]]:
         """The first member that decides, `last` asked last; raises HostUnreachable or TillError when none does."""
         faults, not_there = [], False
-        for host in sorted(reached(self._workplace, self._policy["reach_timeout_s"]), key=lambda one: one == last):
+        for host in self._members(last):
             road = Road(self._workplace, host, *words)
             told = road.answer(self._policy["start_deadline_s"])
             if any(word in told for word in DECIDED):

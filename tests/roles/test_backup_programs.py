@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import sys
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,7 @@ sys.path.insert(0, str(ROLES / "backup_repository" / "files"))
 import till_backup_plan as plan  # noqa: E402
 import till_metrics  # noqa: E402
 import till_pgbackrest  # noqa: E402
+import till_repository  # noqa: E402
 import till_scratch  # noqa: E402
 import till_stanza  # noqa: E402
 import till_wal  # noqa: E402
@@ -172,6 +177,29 @@ def test_a_gap_is_past_once_a_backup_was_begun_behind_it() -> None:
     facts["backups"][-1]["wal_start"] = "000000020000000000000008"
     (told,) = plan.faults(facts, POLICY)
     assert "000000010000000000000009 is missing" in told
+
+
+@pytest.fixture
+def other_backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Another backup that runs; what it holds."""
+    monkeypatch.setattr(till_repository, "LOCK", tmp_path / "lock")
+    monkeypatch.setattr(till_repository, "LOOK_INTERVAL_S", 0.01)
+    with (tmp_path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock
+
+
+def test_a_backup_that_is_under_way_is_waited_for(other_backup: Any) -> None:
+    threading.Timer(0.2, other_backup.close).start()
+    began = time.monotonic()
+    with till_repository.alone():
+        assert time.monotonic() - began >= 0.2
+
+
+def test_one_that_does_not_end_is_named(other_backup: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(till_repository, "ALONE_WITHIN_S", 0.05)
+    with pytest.raises(till_pgbackrest.Fault, match="a backup is under way"), till_repository.alone():
+        pytest.fail("two at once")
 
 
 def test_a_leader_that_is_gone_is_no_fault_of_the_clock() -> None:

@@ -43,6 +43,16 @@ def test_a_good_release_is_watched_to_the_end_and_stays(fleet: Fleet) -> None:
     assert fleet.watch["ended"]["why"] == f"{NEW} was watched to the end and stays"
 
 
+def test_a_watch_whose_host_was_away_until_its_end_looks_once_more(fleet: Fleet) -> None:
+    fleet.begin(watch_s=0.01)
+    fleet.traffic(payments=40, unpaid=20)
+    time.sleep(0.1)
+    with fleet.runs() as process:
+        assert process.wait(20) == 0
+    assert all_serve(fleet, OLD)
+    assert fleet.events() == [("failure", f"{NEW} is taken back"), ("success", f"{OLD} serves again")]
+
+
 def test_payments_that_fail_take_it_back_everywhere_and_people_are_told(fleet: Fleet) -> None:
     fleet.begin()
     with fleet.runs() as process:

@@ -28,6 +28,9 @@ def test_a_copy_that_does_not_follow_or_is_missing_is_a_fault() -> None:
     assert copies.behind(contract, [alpha, bravo, ops]) == []
     assert copies.behind(contract, [alpha, bravo]) == ["the copy on ops is no member of the cluster"]
     assert copies.behind(contract, [alpha, bravo, {**ops, "state": "stopped"}]) == ["the copy on ops is stopped"]
+    assert copies.behind(contract, [alpha, bravo, {**ops, "state": "running"}]) == [
+        "the copy on ops runs, but follows nobody yet"
+    ]
     assert copies.behind(contract, [alpha, {**bravo, "role": "Replica"}, ops]) == [
         "no copy is synchronous: payments wait for one"
     ]

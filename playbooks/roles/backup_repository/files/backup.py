@@ -15,7 +15,6 @@ Exit codes: 0 done and well, 1 a fault or something wrong (said on stderr).
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import os
 import sys
@@ -27,11 +26,10 @@ import till_backup_plan as plan
 import till_metrics
 import till_stanza
 from till_pgbackrest import Fault, info, pgbackrest, refuse_unknown, settings
-from till_repository import NAMES, OFFSITE, REPOSITORY, contents, known
+from till_repository import NAMES, OFFSITE, REPOSITORY, alone, contents, known
 
 POLICY = Path("/etc/till/backup-repository.json")
 LAST = Path("/var/lib/till/backup.json")
-LOCK = Path("/run/till-backup.lock")
 FULL_BYTES = 64 << 20
 NO_REPLICA = "unable to find standby"
 
@@ -49,11 +47,7 @@ def now(rules: dict[str, Any], kind: str | None, repositories: list[int]) -> dic
     began = time.time()
     made: dict[int, dict[str, Any]] = {}
     failed: dict[int, Fault] = {}
-    with LOCK.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Fault("a backup is under way: journalctl -u till-backup -f") from None
+    with alone():
         for repository in repositories:
             try:
                 made[repository] = make(rules, kind, repository)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import email.utils
+import fcntl
 import os
 import ssl
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,10 @@ REPOSITORY = Path("/var/lib/pgbackrest")
 OFFSITE = 2
 # What is said of a repository; the first is what people mean by it.
 NAMES = {1: "", OFFSITE: "off-site: "}
+LOCK = Path("/run/till-backup.lock")
+# One by the calendar may run just when a restore ends or a person asks.
+ALONE_WITHIN_S = 1800
+LOOK_INTERVAL_S = 0.5
 
 
 def leader(rules: dict[str, Any]) -> dict[str, Any] | None:
@@ -70,3 +77,19 @@ def offsite(rules: dict[str, Any]) -> dict[str, Any]:
     except Fault as reason:
         return {"faults": [str(reason)], "newest": {}, "backups": []}
     return {**facts, "faults": plan.faults(facts, rules)}
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """No other backup runs while the block does; one that is under way is waited for."""
+    deadline = time.monotonic() + ALONE_WITHIN_S
+    with LOCK.open("w") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise Fault("a backup is under way: journalctl -u 'till-backup*' -f") from None
+            time.sleep(LOOK_INTERVAL_S)
+        yield

@@ -28,7 +28,7 @@ import till_release_words as words
 from till_release_eyes import Eyes
 from till_release_policy import Seen
 from till_release_store import Other
-from till_release_watch import END, ROLLBACK, TELL, Decision, Memory, decide
+from till_release_watch import END, ROLLBACK, TELL, Decision, Memory, decide, ripens
 
 SETTINGS = Path("/etc/till/release-watch.json")
 RESTART = ("/usr/bin/systemctl", "restart", "till-release-watch.service")
@@ -103,13 +103,10 @@ def once(watch: Watch, eyes: Eyes, settings: dict[str, Any], now: float) -> tupl
     """One look and what follows; the watch as it is then, and what the journal is to say. Raises Other."""
     if watch["moving"] and watch["tries"] < settings["thresholds"]["watch"]["tries_max"]:
         return taking.take_back(watch, eyes, tuple(watch["reasons"]), settings), "the way back is gone on with"
-    if now >= watch["until"]:
-        taking.tell(words.passed(watch, settings["stack"]), settings)
-        why = f"{watch['version']} was watched to the end and stays"
-        return store.change(watch, ended={"at": round(now, 3), "why": why, "by": taking.BY}), why
     memory = Memory(**watch["memory"])
     seen = eyes.look(now)
-    decision = decide(seen, memory, policies.policy(settings["thresholds"]), now)
+    policy = policies.policy(settings["thresholds"])
+    decision = decide(seen, memory, policy, now)
     store.looked(shown(decision, seen, now))
     if asdict(memory) != watch["memory"]:
         watch = store.change(watch, memory=asdict(memory))
@@ -122,7 +119,17 @@ def once(watch: Watch, eyes: Eyes, settings: dict[str, Any], now: float) -> tupl
         watch = taking.take_back(watch, eyes, decision.reasons, settings)
     elif watch["waits"]:
         watch = store.change(watch, waits="")
+    # Not unseen, as where this host was away until now, and not while it shows whether something bad lasts.
+    if now >= watch["until"] and not (watch["ended"] or watch["moving"] or ripens(memory, policy, now)):
+        return passed(watch, settings, now)
     return watch, told(decision)
+
+
+def passed(watch: Watch, settings: dict[str, Any], now: float) -> tuple[Watch, str]:
+    """Its time is over, and nothing took it back."""
+    taking.tell(words.passed(watch, settings["stack"]), settings)
+    why = f"{watch['version']} was watched to the end and stays"
+    return store.change(watch, ended={"at": round(now, 3), "why": why, "by": taking.BY}), why
 
 
 def shown(decision: Decision, seen: Seen, now: float) -> dict[str, Any]:

@@ -77,6 +77,11 @@ def _held(said: Mapping[str, Said], memory: Memory, policy: Policy, now: float) 
     return [name for name, key in keys.items() if now - memory.since[key] >= policy.hold_s(name)]
 
 
+def ripens(memory: Memory, policy: Policy, now: float) -> bool:
+    """Whether something is bad, and not yet for as long as policy wants. Pure."""
+    return any(now - since < policy.hold_s(key.split()[0]) for key, since in memory.since.items())
+
+
 def _excuse(name: str, seen: Seen, memory: Memory, policy: Policy, now: float) -> str:
     """Why nobody may be blamed just now; empty when the release may."""
     if seen.moved:
