@@ -85,8 +85,8 @@ class Store:
 
 @contextmanager
 def running() -> Iterator[Store]:
-    """Three members of a fresh store; gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="till-store-") as name, ExitStack() as ended:
+    """Three members of a fresh store; gone afterwards. In memory: a busy disk would cost it its leader."""
+    with tempfile.TemporaryDirectory(prefix="till-store-", dir="/dev/shm") as name, ExitStack() as ended:
         folder = Path(name)
         _certificates(folder)
         client, peer = _free_port(), _free_port()

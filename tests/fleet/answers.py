@@ -22,6 +22,9 @@ import socket, sys, time
 while True:
     try:
         found = sorted({one[4][0] for one in socket.getaddrinfo(sys.argv[1], 443, type=socket.SOCK_STREAM)})
+    except socket.gaierror as reason:
+        # It gave no answer in time, or could not: silence, and no "there is none".
+        found = ["-"] if reason.errno == socket.EAI_AGAIN else []
     except OSError:
         found = []
     print(time.time(), *found, flush=True)
@@ -84,7 +87,7 @@ class Answers:
         assert self._outside.stdout
         for line in self._outside.stdout:
             at, *found = line.split()
-            self.all.append(Answer(float(at), RESOLVER, tuple(found)))
+            self.all.append(Answer(float(at), RESOLVER, None if found == ["-"] else tuple(found)))
 
     def wait(self, holds: object, deadline_s: float, what: str) -> None:
         deadline = time.monotonic() + deadline_s

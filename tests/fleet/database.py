@@ -37,9 +37,19 @@ def until(what: str | Callable[[], str], holds: Callable[[], Any], deadline_s: f
 
 
 def faults() -> list[str]:
+    """What is not as policy wants it; that nobody could tell is one."""
     code, told, _ = till("backup", "list", STACK)
-    assert code == 0, told
-    return list(told["faults"])
+    return list(told["faults"]) if code == 0 else [f"exit code {code}: {told.get('error')}"]
+
+
+def waited_for(host: str) -> str:
+    """The copies that a leading host waits for at each commit."""
+    return inside(host, f"{PSQL} 'SHOW synchronous_standby_names'")
+
+
+def follows_closely(lead: str, copy: str) -> None:
+    """Wait until a leading host waits for this copy: after its restart another one is waited for at first."""
+    until(f"{copy} is not waited for by {lead}", lambda: copy in waited_for(lead))
 
 
 def host_suite(*names: str) -> subprocess.CompletedProcess[str]:
@@ -70,6 +80,12 @@ def elected(lab: Contract, *gone: str) -> str:
         return "" if led in gone else led
 
     return str(until("nobody takes over", other, ELECTED_WITHIN_S))
+
+
+def well() -> dict[str, Any]:
+    """What `till status` tells where it finds nothing wrong; empty else: what comes late is a fault of that moment."""
+    code, told, _ = till("status", STACK)
+    return told if code == 0 else {}
 
 
 def well_again(lab: Contract, deadline_s: float = 240) -> None:

@@ -43,7 +43,11 @@ def breakable(lab: Contract) -> Iterator[None]:
 
 
 def unwell() -> list[str]:
-    return list(json.loads(inside("ops", f"{PROGRAM} look"))["unwell"])
+    """What a drill would find wrong; that it could not look is so, too."""
+    try:
+        return list(json.loads(inside("ops", f"{PROGRAM} look"))["unwell"])
+    except subprocess.CalledProcessError as failed:
+        return [failed.stderr]
 
 
 def traces(lab: Contract) -> dict[str, str]:
@@ -64,13 +68,14 @@ def policy(**changed: Any) -> Iterator[None]:
 
 
 def events() -> list[dict[str, list[str]]]:
-    """What each server told in each drill that the host remembers, in order."""
+    """What each server told from the fault on in each drill that the host remembers, in order."""
     program = (
         "import glob, json, sys\n"
         "for path in sorted(glob.glob('/var/lib/till/drills/failover-*.json')):\n"
         "    told = {}\n"
         "    for one in json.load(open(path)).get('events', []):\n"
-        "        told.setdefault(one['who'], []).append(one['what'])\n"
+        "        if one['at_s'] >= 0:\n"
+        "            told.setdefault(one['who'], []).append(one['what'])\n"
         "    print(json.dumps(told))\n"
     )
     return [json.loads(line) for line in inside("ops", f'python3 -c "{program}"').splitlines()]

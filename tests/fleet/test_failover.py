@@ -12,10 +12,10 @@ import pytest
 from infra.contract import Contract
 from tests.fleet.answers import RESOLVER, Answers
 from tests.fleet.conftest import STACK, inside, till, till_begun
-from tests.fleet.database import PSQL, home, leader, leads, until, well_again
+from tests.fleet.database import PSQL, follows_closely, home, leader, leads, until, well_again
 from tests.fleet.faults import fault
 from tests.fleet.load import Load
-from tests.fleet.places import edges, site_of
+from tests.fleet.places import edges, other_edge, site_of
 from tests.fleet.reconcile import reconciled
 from till import copies, journal
 from till.paths import journal_file
@@ -139,6 +139,7 @@ def test_a_site_that_is_not_well_is_refused_and_the_old_one_leads_on(lab: Contra
 @pytest.mark.usefixtures("settled")
 def test_a_no_of_the_host_or_of_patroni_is_told_and_nothing_moves(lab: Contract) -> None:
     before, (_, other) = leader(lab), successive(lab)
+    follows_closely(before, other_edge(lab, before))
     told = json.loads(inside("ops", f"{SWITCHOVER} {before} 30"))
     assert told == {"refused": f"ops is not the synchronous copy of {before}"}
     with fault("ops", f"{PATRONICTL} pause --wait", f"{PATRONICTL} resume --wait"):

@@ -13,10 +13,10 @@ import pytest
 from infra.contract import Contract, Role
 from tests.fleet.answers import RESOLVER, Answers
 from tests.fleet.conftest import inside
-from tests.fleet.database import elected, leader, leads, well_again
+from tests.fleet.database import elected, follows_closely, leader, leads, well_again
 from tests.fleet.faults import cut, destroyed, fault, paused, slowed
 from tests.fleet.load import Load
-from tests.fleet.places import address, copies, site_of
+from tests.fleet.places import address, copies, other_edge, site_of
 from tests.fleet.reconcile import reconciled
 from tests.fleet.writes import Writes
 from tests.policy import POLICY
@@ -45,6 +45,7 @@ def released(lab: Contract, since: float) -> list[str]:
 
 
 def test_a_dead_leaders_key_goes_before_its_lease(lab: Contract, before: str) -> None:
+    follows_closely(before, other_edge(lab, before))
     with Answers(lab) as answers, Load(lab) as load:
         time.sleep(BEFORE_S)
         with destroyed(before) as at:

@@ -62,8 +62,7 @@ def test_a_canary_without_traffic_proves_nothing_and_goes(lab: Contract, twin: s
     asked = begun(twin, "--strategy", "canary")
     try:
         until("no canary", lambda: tried(lab, 5), 180)
-        weights = inside(first(lab), "grep -o 'weight [0-9]*' /etc/haproxy/slots.cfg").split()[1::2]
-        assert sorted(map(int, weights)) == [5, 95]
+        until("the weights are others", lambda: weights(first(lab)) == [5, 95])
         # What a restart and a reload of HAProxy read is what runs.
         for verb in ("reload", "restart"):
             # Whoever renews the try just then would find no HAProxy, and end it.
@@ -80,6 +79,11 @@ def test_a_canary_without_traffic_proves_nothing_and_goes(lab: Contract, twin: s
     until("the canary stays", lambda: led_alone(lab), POLICY["lease_s"] + 15)
     assert serves(lab, BUILT)
     assert deployed(twin, "--bake-s", "0")[0] == 0
+
+
+def weights(host: str) -> list[int]:
+    """Of the slots, as HAProxy would read them."""
+    return sorted(map(int, inside(host, "grep -o 'weight [0-9]*' /etc/haproxy/slots.cfg").split()[1::2]))
 
 
 def test_a_canary_that_fails_is_out_before_it_is_met_often(lab: Contract, tmp_path: Path) -> None:
@@ -182,10 +186,13 @@ def test_an_upgrade_of_haproxys_package_under_load_fails_no_request(lab: Contrac
     master = "$(systemctl show --property=MainPID --value haproxy)"
     # The worker that is left ends when its clients' connections do.
     running = f"echo {master} $(pgrep --newest -P {master}); readlink /proc/{master}/exe"
+    install = "apt-get install -qq -o DPkg::Lock::Timeout=120 --reinstall haproxy"
+    # Whoever else updates the lists holds their lock meanwhile.
+    inside(host, f"timeout 120 sh -c 'until apt-get update -qq; do sleep 2; done'; {install} --download-only")
     before = inside(host, running)
     with Visits(lab, 2 * PER_S) as visits:
         time.sleep(2)
-        inside(host, "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --reinstall haproxy")
+        inside(host, f"DEBIAN_FRONTEND=noninteractive {install}")
         time.sleep(3)
     after = inside(host, running)
     assert visits.failed == [] and len(visits.all) > 2 * PER_S

@@ -39,7 +39,9 @@ def test_a_broken_release_is_found_before_anybody_meets_it(lab: Contract, tmp_pa
 
 
 def test_a_release_that_dies_after_20_s_is_taken_back(lab: Contract, tmp_path: Path) -> None:
-    bad = variant(tmp_path, "", "setTimeout(() => process.exit(1), 20000);")
+    # From the first page on that is asked for: how long a busy host takes to start it is not counted.
+    dies = "setTimeout(() => process.exit(1), 20000)"
+    bad = variant(tmp_path, f"if (!checks.has(path) && !kept.length) kept.push({dies});")
     code, told = deployed(bad)
     assert code == 3 and told["verdict"] == "fail", told
     assert told["rollback_s"] is not None

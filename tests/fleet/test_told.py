@@ -49,7 +49,8 @@ def unwell(host: str) -> set[str]:
 
 
 def spooled(host: str) -> list[str]:
-    return inside(host, f"ls {SPOOL}").split()
+    # Each is written beside its name first.
+    return [name for name in inside(host, f"ls {SPOOL}").split() if name.endswith(".json")]
 
 
 def test_the_loss_of_the_leading_site_is_told_in_order_and_once(lab: Contract) -> None:

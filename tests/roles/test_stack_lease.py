@@ -60,15 +60,25 @@ def holding(store: Store, *words: str, verb: str = "deploy v1", lifetime_s: int 
         one.process.wait()
 
 
+def beaten(holder: Any) -> Any:
+    """What a beat is answered; members of a busy machine may not answer within a second, and the runner beats again."""
+    for _ in range(5):
+        holder.say("beat")
+        if (answer := holder.answer()) == holder.first:
+            break
+    return answer
+
+
 def taken_over_after_s(store: Store) -> tuple[float, int]:
     """How long somebody who asks again and again is refused, and the token then."""
-    began = time.monotonic()
+    began, refused_s = time.monotonic(), 0.0
     while True:
         with holding(store, verb="deploy v2") as second:
             if "token" in second.first:
                 second.say("release")
                 assert second.process.wait(10) == 0
-                return time.monotonic() - began, second.first["token"]
+                return refused_s, second.first["token"]
+            refused_s = time.monotonic() - began
         assert time.monotonic() < began + 60, second.first
         time.sleep(0.1)
 
@@ -87,8 +97,7 @@ def test_a_living_holder_keeps_it_beyond_its_lifetime(store: Store) -> None:
     with holding(store) as first:
         deadline = time.monotonic() + 2 * LIFETIME_S
         while time.monotonic() < deadline:
-            first.say("beat")
-            assert first.answer() == first.first
+            assert beaten(first) == first.first
             time.sleep(0.5)
         assert (store.show() or {})["token"] == first.first["token"]
 
@@ -129,8 +138,7 @@ def test_a_connection_that_ends_leaves_time_to_go_on_by_another_host(store: Stor
         assert first.close() == 0
         with holding(store, f"--resume={token}", lifetime_s=10) as again:
             assert again.first == {"token": token}
-            again.say("beat")
-            assert again.answer() == {"token": token}
+            assert beaten(again) == {"token": token}
             with holding(store) as second:
                 assert second.first["refused"]["token"] == token
             again.say("release")
@@ -152,12 +160,7 @@ def test_nobody_goes_on_with_what_has_ended_or_is_somebody_elses(store: Store) -
 
 def test_one_member_that_is_away_disturbs_nobody(store: Store) -> None:
     with holding(store, lifetime_s=30) as first, store.silent(ADDRESSES[2]):
-        # On a busy machine the two others may not answer within a second; the runner beats again then.
-        heard = []
-        while first.first not in heard and len(heard) < 5:
-            first.say("beat")
-            heard.append(first.answer())
-        assert heard[-1] == first.first, heard
+        assert beaten(first) == first.first
         first.say("release")
         first.process.wait(10)
 

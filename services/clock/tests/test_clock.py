@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,13 +93,20 @@ def test_it_tells_time_and_version(clock: tuple[Any, str]) -> None:
 
 def test_a_request_under_way_is_answered_when_it_is_told_to_stop(clock: tuple[Any, str]) -> None:
     process, address = clock
-    answers: list[int] = []
-    asking = threading.Thread(target=lambda: answers.append(httpx.get(f"{address}/?wait=1s").status_code))
-    asking.start()
+    asking = http.client.HTTPConnection(address.removeprefix("http://"), timeout=10)
+    asking.request("GET", "/?wait=5s")
+    # It has read the request by then.
     time.sleep(0.3)
     process.terminate()
-    time.sleep(0.2)
-    with pytest.raises(httpx.TransportError):
-        httpx.get(f"{address}{describe(HERE).health_path}")
-    asking.join(10)
-    assert (answers, process.wait(5)) == ([200], 0)
+    deadline = time.monotonic() + 4
+    while healthy(address):
+        assert time.monotonic() < deadline, "it goes on taking requests"
+        time.sleep(0.05)
+    assert (asking.getresponse().status, process.wait(5)) == (200, 0)
+
+
+def healthy(address: str) -> bool:
+    try:
+        return httpx.get(f"{address}{describe(HERE).health_path}").is_success
+    except httpx.TransportError:
+        return False

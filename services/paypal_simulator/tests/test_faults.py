@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from .conftest import Simulator, capture_of, issue, new_request_id, order_body
+from .conftest import Simulator, capture_of, issue, new_request_id, order_body, wait_for
 
 ORDERS = "/v2/checkout/orders"
 REFUSALS = {
@@ -87,10 +87,12 @@ def test_a_lost_answer_was_work_done(paypal: Simulator) -> None:
 def test_a_client_that_gives_up_can_ask_again(paypal: Simulator) -> None:
     order, request_id = paypal.approved(), new_request_id()
     paypal.fault(path=order, kind="timeout", delay_s=20)
-    with httpx.Client(base_url=paypal.url, verify=paypal.keys.trust(), timeout=0.5) as impatient:
+    timeout = httpx.Timeout(10, read=0.5)
+    with httpx.Client(base_url=paypal.url, verify=paypal.keys.trust(), timeout=timeout) as impatient:
         headers = {"Authorization": f"Bearer {paypal.token}", "PayPal-Request-Id": request_id}
         with pytest.raises(httpx.ReadTimeout):
             impatient.post(f"{ORDERS}/{order}/capture", json={}, headers=headers)
+    wait_for(lambda: any(one["order_id"] == order for one in paypal.ledger()["captures"]))
     began = time.monotonic()
     assert paypal.capture(order, request_id).status_code == 200
     assert time.monotonic() - began < 2

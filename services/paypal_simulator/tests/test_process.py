@@ -14,7 +14,19 @@ from pathlib import Path
 import httpx
 import pytest
 
-from .conftest import CLIENT_ID, PROGRAM, PYTHON, SECRET, Keys, Simulator, capture_of, issue, new_request_id, order_body
+from .conftest import (
+    CLIENT_ID,
+    PROGRAM,
+    PYTHON,
+    SECRET,
+    Keys,
+    Simulator,
+    capture_of,
+    issue,
+    new_request_id,
+    order_body,
+    wait_for,
+)
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
@@ -48,13 +60,12 @@ def test_killed_under_load_every_answered_capture_is_in_the_ledger(start: Callab
     buyers = [threading.Thread(target=buy) for _ in range(4)]
     for buyer in buyers:
         buyer.start()
-    time.sleep(1)
+    wait_for(lambda: len(answered) > 20)
     paypal.stop(signal.SIGKILL)
     for buyer in buyers:
         buyer.join()
     paypal.start()
     captures = paypal.ledger()["captures"]
-    assert len(answered) > 20
     assert set(answered) <= {one["id"] for one in captures}
     for one in captures:
         order = paypal.call("GET", f"/v2/checkout/orders/{one['order_id']}")
