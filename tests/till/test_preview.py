@@ -110,6 +110,7 @@ def test_a_release_that_is_bad_on_one_host_is_told_with_what_was_wrong(hosts: Ho
     one = walk(Clock())
     with pytest.raises(GateSaidNo, match=rf"{NEW} past the edge: 160 of 640 requests .*\(160 x /up: 503\)"):
         preview.run(one)
+    assert len([words for words in hosts.asked if words[1] == "ask"]) == len(INTENTS), "it was sure at once"
     assert gates(one)[measure] == "fail" and "usage" not in gates(one)
 
 

@@ -20,9 +20,9 @@ Asked = dict[str, dict[str, dict[str, Any]]]
 def run(walk: Walk) -> dict[str, Any]:
     """Every gate of the preview; raises GateSaidNo with the first no. Returns the purchase, if one was made."""
     asked = _asked(walk)
-    if _some_failed(walk, asked):
+    if _doubtful(walk, asked):
         # One slow answer of what it leans on is a 503 for a second; a reason of its own is met again.
-        walk.progress.say("some requests failed, too few to say no: asked again")
+        walk.progress.say("a few requests failed: asked again")
         asked = _asked(walk)
     _judge(walk, asked, "errors", "bad")
     _judge(walk, asked, "slow", "slow")
@@ -85,18 +85,24 @@ def _sum(asked: Asked, side: str, bad: str) -> Counts:
     return sum((Counts(one["requests"], one[bad]) for one in told), NOTHING)
 
 
-def _some_failed(walk: Walk, asked: Asked) -> bool:
-    """Whether more requests failed than the bound allows on a release that was not seen to fail before."""
-    rule = judge.rules(thresholds()["judge"])["errors"]
-    return _sum(asked, "new", "bad").bad_ratio > rule.bound >= _sum(asked, "old", "bad").bad_ratio
-
-
-def _judge(walk: Walk, asked: Asked, measure: str, bad: str) -> None:
+def _said(walk: Walk, asked: Asked, measure: str, bad: str) -> tuple[judge.Judgement, bool]:
+    """The judge's word, and whether more requests failed than the bound allows, also where it can't tell yet."""
     rule = judge.rules(thresholds()["judge"])[measure]
     old, new = _sum(asked, "old", bad), _sum(asked, "new", bad)
     _, said = judge.look(judge.begin(rule), old, new, rule, walk.record.old_version or "nothing")
-    walk.gate(PHASE, measure, said.verdict, said.sentence)
     # A request that fails has a reason of its own, few as they are; a slow one may have met a busy host.
-    if said.verdict == "fail" or (measure == "errors" and _some_failed(walk, asked)):
+    return said, measure == "errors" and new.bad_ratio > rule.bound >= old.bad_ratio
+
+
+def _doubtful(walk: Walk, asked: Asked) -> bool:
+    """Whether some requests failed, and too few to be sure why."""
+    said, some = _said(walk, asked, "errors", "bad")
+    return some and said.verdict != "fail"
+
+
+def _judge(walk: Walk, asked: Asked, measure: str, bad: str) -> None:
+    said, some = _said(walk, asked, measure, bad)
+    walk.gate(PHASE, measure, said.verdict, said.sentence)
+    if said.verdict == "fail" or some:
         faults = "; ".join(fault for found in asked.values() for fault in found["new"]["faults"])
         raise GateSaidNo(f"{walk.manifest.version} past the edge: {said.sentence}{f' ({faults})' if faults else ''}")
