@@ -82,10 +82,23 @@ def elected(lab: Contract, *gone: str) -> str:
     return str(until("nobody takes over", other, ELECTED_WITHIN_S))
 
 
-def well() -> dict[str, Any]:
-    """What `till status` tells where it finds nothing wrong; empty else: what comes late is a fault of that moment."""
+def told_by_status() -> dict[str, Any]:
     code, told, _ = till("status", STACK)
-    return told if code == 0 else {}
+    assert (code == 0) == told["ok"], (code, told)
+    return told
+
+
+def well_told(deadline_s: float = 60, look: Callable[[], dict[str, Any]] = told_by_status) -> dict[str, Any]:
+    """What `till status` tells once it finds nothing wrong: an answer that comes late is a fault of that moment."""
+    told: dict[str, Any] = {}
+
+    def well() -> bool:
+        nonlocal told
+        told = look()
+        return bool(told["ok"])
+
+    until(lambda: f"the fleet is not well: {told.get('faults', told)}", well, deadline_s)
+    return told
 
 
 def well_again(lab: Contract, deadline_s: float = 240) -> None:

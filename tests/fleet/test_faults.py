@@ -74,12 +74,12 @@ def test_without_ops_customers_notice_nothing(lab: Contract, before: str) -> Non
               f"{load.longest_gap_s(at)} s; failures {load.failures}")  # fmt: skip
         assert still == "f"
         assert load.failures == []
+        reconciled(lab, load)
         # Names leave a site whose health comes late, with ops or without; such a window says nothing of ops.
         if not came_late(lab, site_of(lab, before), at):
             break
     assert resolved == {site_of(lab, before)}
     assert answered == {site_of(lab, before), "silence"}
-    reconciled(lab, load)
     # Meanwhile another member led etcd.
     until("ops does not lead the consensus store again", lambda: store_leads_on("ops"), STORE_RETURNS_WITHIN_S)
 

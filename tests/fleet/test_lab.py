@@ -17,7 +17,7 @@ import pytest
 
 from infra.contract import Contract
 from tests.fleet.conftest import PAYMENT_INTERVAL_S, STACK, inside, till
-from tests.fleet.database import until, well
+from tests.fleet.database import well_told
 from tests.fleet.faults import paused
 from till import probe, smoke
 from till.paths import CHECKOUT, STATE, VENV_BIN, lock_file
@@ -98,8 +98,7 @@ def test_smoke_buys_and_tells(lab: Contract) -> None:
 
 
 def test_status_tells_hosts_and_urls(lab: Contract) -> None:
-    # One answer that comes late is a fault of that moment.
-    told = until("it is not well", well)
+    told = well_told()
     assert [host["name"] for host in told["hosts"]] == ["alpha", "bravo", "ops"]
     assert set(told["hosts"][0]) >= {"name", "address", "port", "user", "site", "roles"}
     assert {"shop", "admin", "api"} <= set(told["urls"])

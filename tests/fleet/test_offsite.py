@@ -19,7 +19,7 @@ from tests.fleet.database import (
     leader,
     segments,
     until,
-    well,
+    well_told,
     write_wal,
 )
 from tests.fleet.faults import fault
@@ -159,4 +159,4 @@ def test_after_a_loss_of_all_copies_and_of_the_first_repository_the_second_resto
     listed = till("backup", "list", STACK)[1]
     assert listed["backups"], "the first repository was not begun anew"
     until("there are faults", lambda: faults() == [], 120)
-    until("it is not well", well, 90)
+    well_told(90)

@@ -13,7 +13,7 @@ import pytest
 from infra.contract import Contract, Role
 from tests.fleet.answers import ASKED_OUTSIDE
 from tests.fleet.conftest import STACK, container, inside, till
-from tests.fleet.database import home, until
+from tests.fleet.database import home, until, well_told
 from tests.policy import POLICY
 from tests.provider_zone import FOREIGN, Provider, running
 from till import flow, recovery_flow, stack
@@ -69,6 +69,10 @@ def server(lab: Contract, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             home(lab)
 
 
+# As this process tells, which alone knows of the provider.
+told_here = partial(flow.state, STACK)
+
+
 @pytest.fixture
 def provided(lab: Contract, server: Provider, monkeypatch: pytest.MonkeyPatch) -> Contract:
     """The contract as it would be with till:dnsProvider set; every verb of this process reads it."""
@@ -97,7 +101,7 @@ def test_provision_makes_the_names_once_and_tells_what_it_would_change(provided:
     assert answered(server, provided) == {edges(provided, "alpha")}
     again = flow.provision(STACK, Progress(), tags=TAGS)
     assert (again["changed"], again["names"]) == (0, {"site": "alpha", "changes": []})
-    told = until("the fleet is not well", lambda: (seen := flow.state(STACK))["ok"] and seen, 90)
+    told = well_told(90, told_here)
     assert told["dns"]["nameservers"] == {server.address: {"addresses": list(edges(provided, "alpha"))}}
 
 
@@ -122,7 +126,7 @@ def test_names_move_with_the_leader_and_back(provided: Contract, server: Provide
             f"{verb}: promoted_s {moved['promoted_s']}, dns_switch_s {moved['dns_switch_s']}, rto_s {moved['rto_s']};"
             f" a caching resolver {time.monotonic() - began:.1f} s after the verb's start"
         )
-        until("the fleet is not well", lambda: bool(flow.state(STACK)["ok"]), 120)
+        well_told(120, told_here)
 
 
 def test_names_that_a_leader_left_behind_are_a_fault_until_the_verb_moves_them(
@@ -143,5 +147,5 @@ def test_names_that_a_leader_left_behind_are_a_fault_until_the_verb_moves_them(
     assert moved["changed"] and (moved["from_site"], moved["to_site"]) == ("bravo", "bravo")
     assert answered(server, provided) == {edges(provided, "bravo")}
     print(f"names alone: dns_switch_s {moved['dns_switch_s']}, rto_s {moved['rto_s']}")
-    until("the fleet is not well", lambda: flow.state(STACK)["ok"], 90)
+    well_told(90, told_here)
     assert recovery_flow.move_leader(STACK, "failover", "bravo", "", False, Progress())["changed"] is False

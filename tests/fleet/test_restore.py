@@ -10,7 +10,7 @@ import pytest
 
 from infra.contract import Contract
 from tests.fleet.conftest import STACK, inside, till
-from tests.fleet.database import archived, faults, leader, until, well
+from tests.fleet.database import archived, faults, leader, until, well_told
 from till import probe, smoke
 from till.paths import CHECKOUT, VENV_BIN
 from till.progress import Progress
@@ -58,7 +58,7 @@ def test_a_restore_goes_back_in_time_also_when_it_is_killed_on_the_way(lab: Cont
     assert smoke.order_row(lab, trust, kept) is not None
     assert smoke.order_row(lab, trust, gone) is None
     assert inside(host, "ls /var/lib/postgresql/15").split() == ["till"]
-    told = until("it is not well", well, 90)
+    told = well_told(90)
     assert sorted(one["role"] for one in told["database"]["members"]) == ["Leader", "Replica", "Sync Standby"], told
     until("there are faults", lambda: faults() == [], 90)
 
@@ -90,5 +90,5 @@ def test_a_restore_that_is_killed_after_each_of_its_steps_ends_well(lab: Contrac
     assert told["host"] == host
     assert smoke.order_row(lab, trust, kept) is not None
     assert inside(host, "ls /var/lib/postgresql/15").split() == ["till"]
-    until("it is not well", well, 90)
+    well_told(90)
     until("there are faults", lambda: faults() == [], 90)
