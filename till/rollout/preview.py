@@ -20,9 +20,9 @@ Asked = dict[str, dict[str, dict[str, Any]]]
 def run(walk: Walk) -> dict[str, Any]:
     """Every gate of the preview; raises GateSaidNo with the first no. Returns the purchase, if one was made."""
     asked = _asked(walk)
-    if _doubtful(walk, asked):
-        # One slow answer of what it leans on is a 503 for a second; a reason of its own is met again.
-        walk.progress.say("a few requests failed: asked again")
+    if doubt := _doubt(walk, asked):
+        # A reason of its own is met again.
+        walk.progress.say(f"{doubt}: asked again")
         asked = _asked(walk)
     _judge(walk, asked, "errors", "bad")
     _judge(walk, asked, "slow", "slow")
@@ -94,10 +94,20 @@ def _said(walk: Walk, asked: Asked, measure: str, bad: str) -> tuple[judge.Judge
     return said, measure == "errors" and new.bad_ratio > rule.bound >= old.bad_ratio
 
 
-def _doubtful(walk: Walk, asked: Asked) -> bool:
-    """Whether some requests failed, and too few to be sure why."""
+def _doubt(walk: Walk, asked: Asked) -> str:
+    """What may be no fault of the release, "" where there is nothing to doubt."""
     said, some = _said(walk, asked, "errors", "bad")
-    return some and said.verdict != "fail"
+    if said.verdict == "fail":
+        return ""
+    if some:
+        # One slow answer of what it leans on is a 503 for a second; and they are too few to be sure.
+        return "a few requests failed"
+    said, _ = _said(walk, asked, "slow", "slow")
+    new = [found["new"] for found in asked.values()]
+    if said.verdict == "fail" and all(one["slow"] < one["requests"] / 2 for one in new):
+        # Beside one that is warm, what has just begun on a busy host compiles its code until it was asked often.
+        return "some requests were slow"
+    return ""
 
 
 def _judge(walk: Walk, asked: Asked, measure: str, bad: str) -> None:
