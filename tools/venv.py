@@ -86,7 +86,8 @@ def _packages(python: Path, log: IO[str]) -> None:
         pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         run([*pip, "--require-hashes", "-r", UV_REQUIREMENTS], log, timeout_s=timeout_s("download"))
     install: list[str | Path] = [uv, "pip", "install", "--quiet", "--python", python]
-    run([*install, "--require-hashes", "-r", REQUIREMENTS], log, timeout_s=timeout_s("build"))
+    # Once here, where a Python that may not write would compile all that it imports at each start of a verb.
+    run([*install, "--compile-bytecode", "--require-hashes", "-r", REQUIREMENTS], log, timeout_s=timeout_s("build"))
     # Editable and without dependencies: those are the hash-pinned ones above.
     run([*install, "--no-deps", "--no-build-isolation", "-e", paths.CHECKOUT], log, timeout_s=timeout_s("download"))
 
