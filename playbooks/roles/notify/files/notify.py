@@ -15,6 +15,7 @@ import json
 import os
 import sys
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,12 @@ class Post:
         self.settings, self.host = settings, settings["host"]
         self.etcd = Etcd(settings["etcd"], settings["etcd_timeout_s"])
         self.patience = till_queue.Patience(**settings["patience"])
-        self.channels = channels()
         self.pauses: dict[str, dict[str, float]] = json.loads(PAUSES.read_text()) if PAUSES.exists() else {}
+
+    @cached_property
+    def channels(self) -> list[Any]:
+        """Read by who delivers alone: apprise with its services is most of what a start costs."""
+        return channels()
 
     def run(self) -> None:
         """Until nothing is left: what waits for a channel or for another host is looked at again and again."""
