@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Generator, Iterator
+from functools import cache
 
 import pytest
 
@@ -18,13 +19,15 @@ PAYMENT_INTERVAL_S = 1.1
 __all__ = ["PAYMENT_INTERVAL_S", "STACK", "container", "inside", "till", "till_begun"]
 
 
+@cache
 def container(host: str) -> str:
     """The lab's container of a host, by the labels that Pulumi's provider gave it."""
     from infra.lab import identity
 
-    labels = [f"label={identity.LABEL_LAB}={identity.lab_id(STACK)}", f"label={identity.LABEL_STACK}={STACK}"]
+    labels = {identity.LABEL_LAB: identity.lab_id(STACK), identity.LABEL_STACK: STACK}
+    filters = [part for label, value in labels.items() for part in ("--filter", f"label={label}={value}")]
     shown = subprocess.run(
-        ["docker", "ps", "--format", "{{.Names}}", *(part for label in labels for part in ("--filter", label))],
+        ["docker", "ps", "--all", "--format", "{{.Names}}", *filters],
         capture_output=True, text=True, check=True,
     ).stdout.split()  # fmt: skip
     return next(name for name in shown if name.endswith(f"-{host}"))

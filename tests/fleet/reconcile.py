@@ -7,7 +7,7 @@ from typing import Any
 
 from infra.contract import Contract
 from tests.fleet.conftest import inside
-from tests.fleet.database import leader
+from tests.fleet.database import PSQL, leader
 from tests.fleet.load import Load
 from till import probe
 from till.smoke import SIMULATOR_PORT
@@ -17,7 +17,7 @@ ORDERS = "SELECT payment_intent_id FROM orders"
 
 def orders(lab: Contract) -> Counter[str]:
     """How many orders each transaction has, where the database leads."""
-    return Counter(inside(leader(lab), f"runuser -u postgres -- psql -XAtqc '{ORDERS}' directus").split())
+    return Counter(inside(leader(lab), f"{PSQL} '{ORDERS}' directus").split())
 
 
 def ledger(lab: Contract) -> list[dict[str, Any]]:

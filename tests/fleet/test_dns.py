@@ -14,7 +14,7 @@ from infra.contract import Contract, Role
 from tests import signatures
 from tests.fleet.answers import RESOLVER, Answers
 from tests.fleet.conftest import STACK, inside, till
-from tests.fleet.database import until, well_again
+from tests.fleet.database import third_view, until, well_again
 from tests.fleet.faults import paused
 from tests.fleet.places import other_edge, site_of
 from tests.policy import POLICY
@@ -32,13 +32,6 @@ SLACK_S = 15
 FLAPS, FLAP_S = 5, 4
 
 
-def leader() -> str:
-    """The host whose database leads, as the third copy's Patroni knows it; "" when none does."""
-    # While the consensus store elects, nobody knows.
-    told = json.loads(inside("ops", f"{PATRONICTL} list -f json || true") or "[]")
-    return next((str(one["Member"]) for one in told if one["Role"] == "Leader" and one["State"] == "running"), "")
-
-
 @pytest.fixture
 def answers(lab: Contract) -> Iterator[Answers]:
     """A fleet that is well and agreed, before the test and again after it."""
@@ -51,10 +44,10 @@ def answers(lab: Contract) -> Iterator[Answers]:
 def settle(told: Answers) -> None:
     well_again(told.lab)
     edges = {host.site: host.name for host in told.lab.hosts if Role.EDGE in host.roles}
-    if leader() not in edges.values():
+    if third_view() not in edges.values():
         move_leader(next(iter(edges.values())))
     # A check that a busy machine lets fail once begins the hold-down anew.
-    told.switched(site_of(told.lab, leader()), time.time(), 2 * HOLD_DOWN_S + SLACK_S)
+    told.switched(site_of(told.lab, third_view()), time.time(), 2 * HOLD_DOWN_S + SLACK_S)
 
 
 def signed(answers: Answers, *silent: str) -> None:
@@ -73,14 +66,14 @@ def told_of() -> tuple[bool, list[str]]:
 
 def pair(lab: Contract) -> tuple[str, str]:
     """The site that leads and the other one; in this lab a site's edge host has its name."""
-    first = leader()
+    first = third_view()
     return first, other_edge(lab, first)
 
 
 def move_leader(host: str) -> float:
     began = time.time()
-    inside("ops", f"{PATRONICTL} switchover till-{STACK} --leader {leader()} --candidate {host} --force")
-    until(f"{host} does not lead", lambda: leader() == host, 60)
+    inside("ops", f"{PATRONICTL} switchover till-{STACK} --leader {third_view()} --candidate {host} --force")
+    until(f"{host} does not lead", lambda: third_view() == host, 60)
     return began
 
 
@@ -100,7 +93,7 @@ def test_a_dead_edge_is_left_within_seconds_and_taken_back_after_the_hold_down(l
     first, other = pair(lab)
     with stopped("haproxy", first) as stopped_at:
         left = answers.switched(site_of(lab, other), stopped_at, SWITCHES_WITHIN_S)
-        assert leader() == first
+        assert third_view() == first
         signed(answers)
         until("status tells it otherwise", lambda: told_of() == (True, [site_of(lab, other)]))
         time.sleep(HOLD_DOWN_S / 2)
@@ -119,7 +112,7 @@ def test_a_site_that_is_gone_is_left_before_anybody_leads_and_stays_second(lab: 
     # Answers of the dead site must not come from the other side's dead nameserver: it is silent.
     with paused(first) as paused_at:
         left = answers.switched(site_of(lab, other), paused_at, SWITCHES_WITHIN_S + SLACK_S, first)
-        new = until("nobody took over", lambda: (now := leader()) != first and now, 90)
+        new = until("nobody took over", lambda: (now := third_view()) != first and now, 90)
         promoted_s = time.time() - paused_at
         signed(answers, first)
         until("status tells it otherwise", lambda: told_of() == (True, [site_of(lab, other)]))
@@ -199,7 +192,7 @@ def serials(lab: Contract) -> set[int]:
 
 def test_what_a_certificate_order_writes_is_signed_on_every_nameserver(lab: Contract, answers: Answers) -> None:
     assert lab.names.dnssec, "the lab's zone is signed (till:dnssec)"
-    before, edge = serials(lab), leader()
+    before, edge = serials(lab), third_view()
     hook = f"CERTBOT_DOMAIN={lab.names.shop} CERTBOT_VALIDATION=till-test /usr/local/lib/till/acme-dns"
     zone, challenge = lab.names.zone, f"_acme-challenge.{lab.names.shop}"
     inside(edge, f"{hook} add")

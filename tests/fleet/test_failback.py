@@ -13,7 +13,7 @@ import pytest
 from infra.contract import Contract
 from tests.fleet.answers import RESOLVER, Answers
 from tests.fleet.conftest import STACK, container, inside, till
-from tests.fleet.database import home, leader, leads, until
+from tests.fleet.database import home, leader, leads, members, third_view, until
 from tests.fleet.places import first, other_edge
 from tests.fleet.told import Told
 from till import successor
@@ -82,17 +82,11 @@ def taken_away(lab: Contract) -> str:
     """The leader moves to the other site, not by a person's verb; the host that leads now."""
     old = leader(lab)
     new = other_edge(lab, old)
-    members = f"{PATRONICTL} list -f json"
-    until(
-        "no synchronous copy", lambda: {"Member": new, "Role": "Sync Standby"}.items() <= member(new, members).items()
-    )
+    synchronous = {"name": new, "role": "sync_standby"}.items()
+    until("no synchronous copy", lambda: any(synchronous <= one.items() for one in members()))
     inside("ops", f"{PATRONICTL} switchover till-{STACK} --leader {old} --candidate {new} --force")
     until(f"{new} does not lead", lambda: leads(lab) == new)
     return new
-
-
-def member(name: str, members: str) -> dict[str, object]:
-    return next((one for one in json.loads(inside("ops", members)) if one["Member"] == name), {})
 
 
 def test_what_a_person_moved_stays_what_was_lost_comes_back_and_a_relapse_is_the_last(lab: Contract) -> None:
@@ -158,10 +152,3 @@ def watched(lab: Contract, leaders: list[str], began: float) -> None:
         if now and now != leaders[-1]:
             leaders.append(now)
         time.sleep(1)
-
-
-def third_view() -> str:
-    """The leader as the host that neither leads nor drops knows it."""
-    # patronictl fails where it meets an election.
-    told = json.loads(inside("ops", f"{PATRONICTL} list -f json || true") or "[]")
-    return next((str(one["Member"]) for one in told if one["Role"] == "Leader" and one["State"] == "running"), "")

@@ -13,7 +13,7 @@ import pytest
 from infra.contract import Contract, Role
 from tests.fleet.answers import RESOLVER, Answers
 from tests.fleet.conftest import inside
-from tests.fleet.database import elected, follows_closely, leader, leads, well_again
+from tests.fleet.database import PSQL, elected, follows_closely, leader, leads, well_again
 from tests.fleet.faults import cut, destroyed, fault, paused, slowed
 from tests.fleet.load import Load
 from tests.fleet.places import address, copies, other_edge, site_of
@@ -167,7 +167,5 @@ def test_a_slow_leader_loses_and_forks_nothing_whoever_leads_then(lab: Contract,
 
 def writes_now(host: str) -> bool:
     """Whether a write is acknowledged there within a few seconds."""
-    psql = "timeout 10 runuser -u postgres -- psql -XAtqc"
-    return (
-        inside(host, f"{psql} \"SELECT pg_logical_emit_message(true, 'till-test', '')\" >/dev/null && echo yes") != ""
-    )
+    written = "SELECT pg_logical_emit_message(true, 'till-test', '')"
+    return inside(host, f'timeout 10 {PSQL} "{written}" >/dev/null && echo yes') != ""

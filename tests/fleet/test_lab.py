@@ -104,28 +104,6 @@ def test_status_tells_hosts_and_urls(lab: Contract) -> None:
     assert {"shop", "admin", "api"} <= set(told["urls"])
 
 
-def test_second_provision_changes_nothing(lab: Contract) -> None:
-    # Tests before this one killed hosts: the first run gives the fleet its order of leaders back.
-    code, told, messages = till("provision", STACK)
-    assert code == 0, messages[-3000:]
-    assert sorted(told["config_backup"]) == ["alpha", "bravo", "ops"]
-    code, told, messages = till("provision", STACK)
-    assert (code, told["changed"]) == (0, 0), messages[-3000:]
-
-
-def test_check_on_a_converged_fleet_would_change_nothing(lab: Contract) -> None:
-    code, told, messages = till("provision", STACK, "--check")
-    assert (code, told["changed"]) == (0, 0), messages[-3000:]
-
-
-def test_second_pulumi_up_changes_nothing(lab: Contract) -> None:
-    done = subprocess.run(
-        [str(VENV_BIN / "pulumi"), "up", "-s", STACK, "--yes", "--expect-no-changes", "--non-interactive"],
-        cwd=CHECKOUT, capture_output=True, text=True, timeout=180,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-2000:]
-
-
 def test_an_order_is_stored_before_it_is_acknowledged_and_once(buyer: Buyer) -> None:
     key = str(uuid.uuid4())
     created = buyer.create(key).json()
