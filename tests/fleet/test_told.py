@@ -12,7 +12,7 @@ import pytest
 
 from infra.contract import Contract, Role
 from tests.fleet.conftest import STACK, container, inside, till
-from tests.fleet.database import leader, names_follow, until
+from tests.fleet.database import followed_site, leader, names_follow, until
 from tests.fleet.faults import destroyed, fault
 from tests.fleet.told import Told
 from tests.policy import POLICY
@@ -39,13 +39,24 @@ def settled(lab: Contract) -> None:
     until(
         "something is not told as back", lambda: not any(unwell(host.name) for host in lab.hosts), HOLD_S["heal"] + 90
     )
+    # A move of names that is younger than its hold is not known yet, and the way back from it would be no change.
+    until("names were led elsewhere just now", lambda: names_remembered(lab) == {followed_site(lab)}, 60)
     until("something is left to tell", lambda: not any(spooled(host.name) for host in lab.hosts), 60)
+
+
+def remembered(host: str) -> dict[str, str]:
+    """Each subject's state as this host has told it or kept it."""
+    return dict(json.loads(inside(host, f"cat {MEMORY}"))["states"])
 
 
 def unwell(host: str) -> set[str]:
     """What a host remembers as not well."""
-    states = json.loads(inside(host, f"cat {MEMORY}"))["states"]
-    return {subject for subject, state in states.items() if state in ("lost", "away", "stopped")}
+    return {subject for subject, state in remembered(host).items() if state in ("lost", "away", "stopped")}
+
+
+def names_remembered(lab: Contract) -> set[str]:
+    """The sites that names lead to, as the hosts remember it."""
+    return {remembered(host.name).get("names", "") for host in lab.hosts}
 
 
 def spooled(host: str) -> list[str]:
