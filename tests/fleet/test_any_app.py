@@ -10,11 +10,12 @@ import pytest
 
 from infra.contract import Contract, Role
 from tests.fleet.conftest import STACK, inside, till
+from tests.fleet.deploys import serve_built
+from tests.fleet.variants import BUILT as STOREFRONT
 from till import probe
 from till.paths import CHECKOUT, STATE
 
 pytestmark = [pytest.mark.fleet, pytest.mark.usefixtures("unwatched"), pytest.mark.timeout(1800)]
-STOREFRONT = "v1.0.0-paypal"
 CLOCK = CHECKOUT / "services" / "clock"
 KEY = "/etc/till/release-key.pem"
 
@@ -29,8 +30,7 @@ def version(lab: Contract) -> Iterator[str]:
     try:
         yield name
     finally:
-        code, told, messages = till("deploy", STACK, STOREFRONT)
-        assert code == 0, (told, messages[-3000:])
+        serve_built(lab)
         assert served(lab, probe.VERSION_PATH) == {STOREFRONT}
 
 
