@@ -10,7 +10,6 @@ import pytest
 
 from infra.contract import Contract, Role
 from tests.fleet.conftest import STACK, inside, till
-from tests.fleet.deploys import serve_built
 from tests.fleet.variants import BUILT as STOREFRONT
 from till import probe
 from till.paths import CHECKOUT, STATE
@@ -30,7 +29,8 @@ def version(lab: Contract) -> Iterator[str]:
     try:
         yield name
     finally:
-        serve_built(lab)
+        code, told, messages = till("deploy", STACK, STOREFRONT)
+        assert code == 0, (told, messages[-3000:])
         assert served(lab, probe.VERSION_PATH) == {STOREFRONT}
 
 

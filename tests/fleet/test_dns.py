@@ -14,14 +14,13 @@ from infra.contract import Contract, Role
 from tests import signatures
 from tests.fleet.answers import RESOLVER, Answers
 from tests.fleet.conftest import STACK, inside, till
-from tests.fleet.database import third_view, until, well_again
+from tests.fleet.database import switch_over, third_view, until, well_again
 from tests.fleet.faults import paused
 from tests.fleet.places import other_edge, site_of
 from tests.policy import POLICY
 from till import probe
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]
-PATRONICTL = "/opt/patroni/bin/patronictl -c /etc/patroni/patroni.yml"
 # The bar is 10 s, which drills judge by; a busy machine adds to it.
 SWITCHES_WITHIN_S = 30
 HOLD_DOWN_S = POLICY["nameserver_hold_down_s"]
@@ -72,7 +71,7 @@ def pair(lab: Contract) -> tuple[str, str]:
 
 def move_leader(host: str) -> float:
     began = time.time()
-    inside("ops", f"{PATRONICTL} switchover till-{STACK} --leader {third_view()} --candidate {host} --force")
+    switch_over(third_view(), host)
     until(f"{host} does not lead", lambda: third_view() == host, 60)
     return began
 

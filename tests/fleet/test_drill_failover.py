@@ -11,7 +11,7 @@ import pytest
 
 from infra.contract import Contract
 from tests.fleet.conftest import STACK, inside, till
-from tests.fleet.database import leader
+from tests.fleet.database import PSQL, leader
 from tests.fleet.drills import FAULT_S, begun, breakable, events, held, policy
 from tests.fleet.faults import fault
 from tests.fleet.places import first
@@ -98,14 +98,13 @@ def test_a_killed_edge_is_left_by_names_and_the_leader_stays(lab: Contract) -> N
 
 
 def test_a_payment_that_vanishes_is_lost_and_a_verdict(lab: Contract) -> None:
-    psql = "runuser -u postgres -- psql -XAtq directus -c"
     newest = "SELECT id FROM orders ORDER BY created_at DESC LIMIT 1"
     hide = f"UPDATE orders SET paypal_order_id = 'gone-' || paypal_order_id WHERE id = ({newest})"
     show = "UPDATE orders SET paypal_order_id = substr(paypal_order_id, 6) WHERE paypal_order_id LIKE 'gone-%'"
     with (
         policy(fault_s={**FAULT_S, "dns-kill": 4}),
         begun(lab, "dns-kill") as asked,
-        fault(first(lab), f'{psql} "{hide}"', f'{psql} "{show}"'),
+        fault(first(lab), f'{PSQL} "{hide}" directus', f'{PSQL} "{show}" directus'),
     ):
         told = json.loads(asked.communicate(timeout=400)[0])
     assert asked.returncode == 3 and told["lost_payments"] == len(told["lost"]) == 1, told

@@ -13,14 +13,13 @@ import pytest
 from infra.contract import Contract
 from tests.fleet.answers import RESOLVER, Answers
 from tests.fleet.conftest import STACK, container, inside, till
-from tests.fleet.database import home, leader, leads, members, third_view, until
+from tests.fleet.database import home, leader, leads, members, switch_over, third_view, until
 from tests.fleet.places import first, other_edge
 from tests.fleet.told import Told
 from till import successor
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1200)]
 SETTINGS, UNIT = "/etc/till/failback.json", "till-failback"
-PATRONICTL = "/opt/patroni/bin/patronictl -c /etc/patroni/patroni.yml"
 # Policy's own time is a quarter of an hour.
 AFTER_S = 12
 # A copy that follows anew is synchronous after some of Patroni's loops; the time it must be well; a move.
@@ -84,7 +83,7 @@ def taken_away(lab: Contract) -> str:
     new = other_edge(lab, old)
     synchronous = {"name": new, "role": "sync_standby"}.items()
     until("no synchronous copy", lambda: any(synchronous <= one.items() for one in members()))
-    inside("ops", f"{PATRONICTL} switchover till-{STACK} --leader {old} --candidate {new} --force")
+    switch_over(old, new)
     until(f"{new} does not lead", lambda: leads(lab) == new)
     return new
 

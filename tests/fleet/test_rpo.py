@@ -9,7 +9,7 @@ import pytest
 
 from infra.contract import Contract
 from tests.fleet.conftest import STACK, inside, till
-from tests.fleet.database import until, well_again
+from tests.fleet.database import PSQL, until, well_again
 from tests.fleet.faults import destroyed
 from tests.fleet.load import Load
 
@@ -40,7 +40,7 @@ finally:
 
 
 def orders_on(host: str) -> set[str]:
-    return set(inside(host, f"runuser -u postgres -- psql -XAtqc '{ORDERS}' directus").split())
+    return set(inside(host, f"{PSQL} '{ORDERS}' directus").split())
 
 
 def test_both_database_sites_destroyed_lose_seconds_at_most(lab: Contract) -> None:
