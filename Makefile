@@ -17,11 +17,11 @@ down: ## Remove everything that `make up` made; caches stay (~/.cache/till)
 	@if [[ -x $(BIN)/till ]]; then $(BIN)/till down lab; fi
 	@PYTHONDONTWRITEBYTECODE=1 python3 -m tools.leftovers
 
-# Two processes, each with a lab of its own (tests/conftest.py).
+# Three processes: two with a lab of their own each, one for the rest (tests/conftest.py).
 test: ## Every test; brings up labs of its own where it needs them
 	@tools/setup --tests
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/pytest -n 2 --tb=short $(PYTEST_ARGS)
+	@$(BIN)/pytest -n 3 --tb=short $(PYTEST_ARGS)
 
 lint: ## ruff, mypy, ansible-lint (profile production), shellcheck
 	$(BIN)/ruff check .

@@ -25,14 +25,14 @@ STACK = LAB if os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0" else SECOND
 UP_TIMEOUT_S = 2400
 
 # Tests that break and mend a lab run one after the other, in two halves of about the same time, each in a process.
+# A third process does the rest meanwhile, while those wait for hosts.
 LAB_FOLDERS = ("tests/browser/", "tests/fleet/")
 STAGING = "tests/fleet/test_staging.py"
-OF_SECOND = "drill_failover failback failover fast_release faults lease rollout_faults watch"
+OF_SECOND = "drill_failover failback failover fast_release faults lease rollout_faults rpo told watch"
 # On a fleet that no other test has broken and mended.
 FIRST_OF_ALL = "tests/fleet/test_converged.py"
 SECOND_HALF = tuple(f"tests/fleet/test_{name}.py" for name in OF_SECOND.split())
-# So many fleets at once are two: staging ends before the second half's lab begins.
-ORDER = ("first half", STAGING, "second half")
+HALVES = ("first half", "second half")
 
 
 def scope(nodeid: str) -> str:
@@ -44,11 +44,15 @@ def scope(nodeid: str) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes long begins first; within a scope the order stays, but for what needs a fleet that is new."""
+    """The halves begin first, and staging is the last of the rest: so no three fleets are brought up at once.
 
-    def place(item: pytest.Item) -> tuple[int, bool]:
+    Within a scope the order stays, but for what needs a fleet that is new.
+    """
+
+    def place(item: pytest.Item) -> tuple[int, bool, bool]:
         found = scope(item.nodeid)
-        return ORDER.index(found) if found in ORDER else len(ORDER), not item.nodeid.startswith(FIRST_OF_ALL)
+        half = HALVES.index(found) if found in HALVES else len(HALVES)
+        return half, found == STAGING, not item.nodeid.startswith(FIRST_OF_ALL)
 
     items.sort(key=place)
 
@@ -60,6 +64,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 class ByScope(LoadScopeScheduling):
+    def schedule(self) -> None:
+        # By their numbers, whichever was ready first: the first has the lab, the second a lab of its own.
+        self.assigned_work = dict(sorted(self.assigned_work.items(), key=lambda entry: str(entry[0].gateway.id)))
+        super().schedule()
+
     def _split_scope(self, nodeid: str) -> str:
         return scope(nodeid)
 
