@@ -134,7 +134,7 @@ def well_again(lab: Contract, deadline_s: float = 240) -> None:
     with opened(lab) as workplace:
         while not (told := status.of(workplace))["ok"]:
             assert time.monotonic() < deadline, f"the fleet is not well: {told['faults']}"
-            time.sleep(1)
+            time.sleep(2)
 
 
 def home(lab: Contract) -> None:

@@ -21,6 +21,10 @@ from till.smoke import API, SIMULATOR_PORT
 from till.thresholds import thresholds
 
 BUYERS = 4
+# Each begins a purchase so often, one after the other: two a second in all, whatever the machine could do.
+INTERVAL_S = 2.0
+# Who could not buy tries again.
+AGAIN_S = 0.3
 # Guide, rollback triggers: a response over 10 s is a failure.
 REQUEST_TIMEOUT_S = thresholds()["smoke"]["request_timeout_s"]
 
@@ -44,8 +48,7 @@ class Load:
         self._address = probe.resolve(self.contract, self.contract.names.shop)[0]
         deadline = time.monotonic() + self.limit_s
         self._threads = [
-            threading.Thread(target=self._buyer, args=(deadline, number % 2 == 1), daemon=True)
-            for number in range(BUYERS)
+            threading.Thread(target=self._buyer, args=(number, deadline), daemon=True) for number in range(BUYERS)
         ]
         for thread in self._threads:
             thread.start()
@@ -71,13 +74,15 @@ class Load:
         times = sorted([*([since] if since else []), *(at for at in self.acknowledged.values() if at >= since)])
         return round(max((later - earlier for earlier, later in pairwise(times)), default=0.0), 1)
 
-    def _buyer(self, deadline: float, asks_names: bool) -> None:
-        while not self._stop.is_set() and time.monotonic() < deadline:
+    def _buyer(self, number: int, deadline: float) -> None:
+        due = time.monotonic() + number * INTERVAL_S / BUYERS
+        while not self._stop.wait(max(0.0, due - time.monotonic())) and time.monotonic() < deadline:
             try:
-                self._buy(asks_names)
+                due = max(due + INTERVAL_S, time.monotonic())
+                self._buy(asks_names=number % 2 == 1)
             except (TillError, OSError, KeyError, json.JSONDecodeError) as reason:
                 self.failures.append((time.time(), f"{type(reason).__name__}: {str(reason).splitlines()[0]}"))
-                self._stop.wait(0.3)
+                due = time.monotonic() + AGAIN_S
 
     def _buy(self, asks_names: bool) -> None:
         contract, outside = self.contract, self.contract.outside

@@ -25,7 +25,30 @@ pytestmark = [pytest.mark.fleet, pytest.mark.usefixtures("unwatched", "served"),
 VISITS_LIMIT_S = 500
 
 
-def test_blue_green_under_load_fails_no_request(lab: Contract, twin: str) -> None:
+def checkout_begun(lab: Contract) -> str:
+    """The cookie of a customer who has begun to pay on the release that serves."""
+    order = {
+        "items": [{"sku": "dates-1kg", "quantity": 1}],
+        "customer": {"name": "Layla", "email": "layla@shop.example"},
+        "locale": "en",
+    }
+    with shop(lab) as site:
+        created = site.ask(
+            "POST", "/api/payments/paypal/create-order", json=order,
+            headers={"Cookie": "till_session=stays", "Idempotency-Key": str(uuid.uuid4())},
+        )  # fmt: skip
+    assert created.status_code == http.client.CREATED
+    kept = str(created.headers["set-cookie"].split(";")[0])
+    assert kept.startswith("till_release=")
+    return kept
+
+
+def shop(lab: Contract) -> probe.Site:
+    return probe.Site(lab.names.shop, probe.resolve(lab, lab.names.shop)[0], probe.public_trust(lab))
+
+
+def test_blue_green_under_load_fails_no_request_and_a_checkout_stays_with_its_release(lab: Contract, twin: str) -> None:
+    kept = checkout_begun(lab)
     with Visits(lab, PER_S, limit_s=VISITS_LIMIT_S) as visits:
         time.sleep(3)
         code, told = deployed(twin, "--bake-s", "5")
@@ -40,6 +63,10 @@ def test_blue_green_under_load_fails_no_request(lab: Contract, twin: str) -> Non
     assert {one.gate for one in record.gates} >= {"errors", "slow", "usage", "smoke"}
     assert {one.verdict for one in record.gates if one.phase == "preview"} == {"pass"}
     assert sum(one.requests for one in record.traffic if one.version == twin) > PER_S
+    # Who has begun to pay on the old release ends there; a new visitor meets the new one.
+    with shop(lab) as site:
+        assert site.ask("GET", "/api/version", headers={"Cookie": kept}).json()["version"] == BUILT
+        assert site.ask("GET", "/api/version").json()["version"] == twin
 
 
 def test_rolling_gives_a_quarter_a_half_and_the_rest(lab: Contract, twin: str) -> None:
@@ -104,28 +131,6 @@ def test_a_canary_that_fails_is_out_before_it_is_met_often(lab: Contract, tmp_pa
     assert serves(lab, BUILT)
 
 
-def test_a_checkout_stays_with_its_release(lab: Contract, twin: str) -> None:
-    """Who has begun to pay on the old release ends there; a new visitor meets the new one."""
-    trust, address = probe.public_trust(lab), probe.resolve(lab, lab.names.shop)[0]
-    order = {
-        "items": [{"sku": "dates-1kg", "quantity": 1}],
-        "customer": {"name": "Layla", "email": "layla@shop.example"},
-        "locale": "en",
-    }
-    with probe.Site(lab.names.shop, address, trust) as shop:
-        created = shop.ask(
-            "POST", "/api/payments/paypal/create-order", json=order,
-            headers={"Cookie": "till_session=stays", "Idempotency-Key": str(uuid.uuid4())},
-        )  # fmt: skip
-    assert created.status_code == http.client.CREATED
-    kept = created.headers["set-cookie"].split(";")[0]
-    assert kept.startswith("till_release=")
-    assert deployed(twin, "--bake-s", "0")[0] == 0
-    with probe.Site(lab.names.shop, address, trust) as shop:
-        assert shop.ask("GET", "/api/version", headers={"Cookie": kept}).json()["version"] == BUILT
-        assert shop.ask("GET", "/api/version").json()["version"] == twin
-
-
 def with_file(folder: Path, name: str) -> tuple[str, str]:
     """A release that alone has a file, as each build has files of its own; its version, and the file's path."""
     path = f"/_next/static/{name}-{time.time_ns()}.js"
@@ -150,12 +155,13 @@ def test_pages_from_before_a_switch_find_their_files_and_so_do_those_from_before
 
 def asked(lab: Contract, path: str) -> int:
     """The status of a path of the shop."""
-    trust, address = probe.public_trust(lab), probe.resolve(lab, lab.names.shop)[0]
-    with probe.Site(lab.names.shop, address, trust) as shop:
-        return int(shop.ask("GET", path).status_code)
+    with shop(lab) as site:
+        return int(site.ask("GET", path).status_code)
 
 
-def test_a_rollback_by_hand_under_load_fails_no_request(lab: Contract, twin: str) -> None:
+def test_a_rollback_by_hand_under_load_fails_no_request_and_is_taken_back_by_name_only(
+    lab: Contract, twin: str
+) -> None:
     assert deployed(twin, "--bake-s", "0")[0] == 0
     with Visits(lab, PER_S, limit_s=VISITS_LIMIT_S) as visits:
         time.sleep(3)
@@ -169,11 +175,6 @@ def test_a_rollback_by_hand_under_load_fails_no_request(lab: Contract, twin: str
     # Nobody stays with the release that is left.
     assert max(one.at for one in visits.of(twin)) < min(one.at for one in visits.of(BUILT)) + 5
     assert serves(lab, BUILT)
-
-
-def test_a_release_that_was_taken_back_is_returned_to_by_name_only(lab: Contract, twin: str) -> None:
-    assert deployed(twin, "--bake-s", "0")[0] == 0
-    assert till("rollback", STACK)[0] == 0
     before = holds(lab)
     code, told, _ = till("rollback", STACK)
     assert code == 2 and f"{twin} was itself taken back" in told["error"], told
