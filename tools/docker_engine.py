@@ -17,6 +17,9 @@ from tools.machine import SEARCH_PATH, found
 from tools.pins import timeout_s
 
 LOG = paths.STATE / "logs" / "dockerd.log"
+ROOT = Path("/var/lib/docker")
+# An engine that was killed while it made a network dies of that network's half entry at each later start.
+HALF_MADE_NETWORK = "libnetwork.(*controller).reservePools"
 
 
 def version() -> str | None:
@@ -39,9 +42,19 @@ def ensure(log: IO[str]) -> str:
 
 
 def _start() -> None:
+    try:
+        _wait(_begun())
+    except StepFailed:
+        if not set_half_made_networks_aside():
+            raise
+        _wait(_begun())
+
+
+def _begun() -> subprocess.Popen[bytes]:
     LOG.parent.mkdir(parents=True, exist_ok=True)
-    with LOG.open("a") as log:
-        process = subprocess.Popen(
+    # What an earlier start said is no cause of this one's end.
+    with LOG.open("w") as log:
+        return subprocess.Popen(
             as_root(["dockerd", "--pidfile", str(paths.DOCKERD_PID)]),
             env={**os.environ, "PATH": SEARCH_PATH},
             cwd="/",
@@ -50,7 +63,17 @@ def _start() -> None:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    _wait(process)
+
+
+def set_half_made_networks_aside() -> bool:
+    """Whether the engine's list of networks was what ended it, and could go: no container of anybody's needs it."""
+    networks = ROOT / "network" / "files" / "local-kv.db"
+    if HALF_MADE_NETWORK not in LOG.read_text(errors="replace"):
+        return False
+    listed = subprocess.run(as_root(["ls", "-A", str(ROOT / "containers")]), capture_output=True, check=False)
+    if listed.returncode or listed.stdout.strip():
+        return False
+    return subprocess.run(as_root(["mv", str(networks), f"{networks}.half-made"]), check=False).returncode == 0
 
 
 def _wait(process: subprocess.Popen[bytes] | None) -> None:
@@ -58,12 +81,17 @@ def _wait(process: subprocess.Popen[bytes] | None) -> None:
     while not version():
         if process is not None and process.poll() is not None:
             paths.DOCKERD_PID.unlink(missing_ok=True)
-            cause = LOG.read_text(errors="replace").strip().splitlines()[-1:] or ["no output"]
-            raise StepFailed(f"dockerd ended with {process.returncode}: {cause[0]}", f"less {LOG}")
+            raise StepFailed(f"dockerd ended with {process.returncode}: {_cause()}", f"less {LOG}")
         if time.monotonic() > deadline:
             reason = output(["docker", "version"]) or "is your user in the group docker?"
             raise StepFailed(f"the Docker engine does not answer: {reason}", f"docker info; less {LOG}")
         time.sleep(0.2)
+
+
+def _cause() -> str:
+    """The panic that ended the engine, else its last word."""
+    said = LOG.read_text(errors="replace").strip().splitlines()
+    return next((line for line in said if line.startswith("panic: ")), said[-1] if said else "no output")
 
 
 def stop_ours() -> str:

@@ -21,6 +21,32 @@ def test_dockerd_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert "apt-get install docker.io" in failed.value.next_command
 
 
+@pytest.mark.parametrize(
+    ("said", "containers", "aside"),
+    [
+        (docker_engine.HALF_MADE_NETWORK, [], True),
+        # Somebody's containers need the networks that are whole.
+        (docker_engine.HALF_MADE_NETWORK, ["0123abcd"], False),
+        ("no space left on device", [], False),
+    ],
+)
+def test_a_list_of_networks_that_the_engine_dies_of_is_set_aside(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, containers: list[str], aside: bool
+) -> None:
+    networks = tmp_path / "network" / "files" / "local-kv.db"
+    networks.parent.mkdir(parents=True)
+    networks.write_text("kept")
+    (tmp_path / "containers").mkdir()
+    for name in containers:
+        (tmp_path / "containers" / name).mkdir()
+    (tmp_path / "dockerd.log").write_text(f"starting\n{said}(0x55cf5a5c0e70?)\n")
+    monkeypatch.setattr(docker_engine, "ROOT", tmp_path)
+    monkeypatch.setattr(docker_engine, "LOG", tmp_path / "dockerd.log")
+    assert docker_engine.set_half_made_networks_aside() is aside
+    assert networks.exists() is not aside
+    assert networks.with_name("local-kv.db.half-made").exists() is aside
+
+
 def test_an_engine_of_others_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(paths, "DOCKERD_PID", tmp_path / "dockerd.pid")
     before = docker_engine.version()
