@@ -29,7 +29,7 @@ def version(lab: Contract) -> Iterator[str]:
     try:
         yield name
     finally:
-        code, told, messages = till("deploy", STACK, STOREFRONT)
+        code, told, messages = till("deploy", STACK, STOREFRONT, "--bake-s", "0")
         assert code == 0, (told, messages[-3000:])
         assert served(lab, probe.VERSION_PATH) == {STOREFRONT}
 

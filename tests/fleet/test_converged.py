@@ -13,13 +13,8 @@ from till.paths import CHECKOUT, VENV_BIN
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]
 
 
-def test_second_provision_changes_nothing(lab: Contract) -> None:
-    code, told, messages = till("provision", STACK)
-    assert (code, told["changed"]) == (0, 0), messages[-3000:]
-    assert sorted(told["config_backup"]) == ["alpha", "bravo", "ops"]
-
-
 def test_check_on_a_converged_fleet_would_change_nothing(lab: Contract) -> None:
+    """That a second run changes nothing is asked of staging (test_staging.py)."""
     code, told, messages = till("provision", STACK, "--check")
     assert (code, told["changed"]) == (0, 0), messages[-3000:]
 

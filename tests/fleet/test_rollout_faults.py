@@ -93,7 +93,7 @@ def test_a_host_that_ssh_does_not_reach_any_more_serves_on(lab: Contract, twin: 
         else:
             assert code in (3, 4) and host in told["error"] and told["next"], told
         assert found <= {BUILT, twin} and (phase == "promote" or found == {BUILT})
-        assert deployed(twin, "--bake-s", "0")[0] == 0
+        assert code == 0 or deployed(twin, "--bake-s", "0")[0] == 0
     assert visits.failed == []
     assert {one.version for one in visits.all} <= {BUILT, twin}
     assert serves(lab, twin)
@@ -118,7 +118,7 @@ def test_a_host_that_starts_anew_serves_the_old_or_the_new_release(
         assert code == 0 or (code in (3, 4) and told["next"]), told
         well_again(lab)
         assert left(lab) <= {BUILT, new}
-        assert deployed(new, "--bake-s", "0")[0] == 0
+        assert code == 0 or deployed(new, "--bake-s", "0")[0] == 0
     # Customers are led away from a site that is gone; the others never notice.
     well = sorted(one.at for one in visits.all if one.status == 200)
     unserved_s = max(later - earlier for earlier, later in pairwise(well))
