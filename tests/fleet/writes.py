@@ -17,7 +17,7 @@ rm -f {OVER}
 while [ "$(date +%s)" -lt "$until" ] && [ ! -e {OVER} ]; do
     number=$((number + 1)) id=$host-$(date +%s%N)
     {PSQL} "INSERT INTO {TABLE} VALUES ('$id')" directus >/dev/null 2>&1 && echo "$(date +%s.%N) $id"
-    sleep 0.1
+    sleep 0.25
 done
 """
 
