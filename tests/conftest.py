@@ -30,9 +30,7 @@ LAB_FOLDERS = ("tests/browser/", "tests/fleet/")
 # On a fleet that no other test has broken and mended.
 FIRST_OF_ALL = "tests/fleet/test_converged.py"
 # In this order: rollouts, which take the most of a processor, while the first half waits for what it broke.
-OF_SECOND = (
-    "staging drill_failover drill_faults rollout_faults watch lease logs failback failover fast_release faults rpo"
-)
+OF_SECOND = "staging drill_failover drill_faults rollout_faults watch lease failback failover fast_release faults rpo"
 SECOND_HALF = tuple(f"tests/fleet/test_{name}.py" for name in OF_SECOND.split())
 HALVES = ("first half", "second half")
 ORDER = (FIRST_OF_ALL, *SECOND_HALF)
