@@ -61,7 +61,6 @@ def offsite(lab: Contract) -> Iterator[Contract]:
 
 
 def test_both_repositories_are_filled_and_read_through(offsite: Contract) -> None:
-    assert converge(offsite) == 0
     code, made, messages = till("backup", "now", STACK, "--type", "incr")
     assert code == 0, messages[-2000:]
     assert made["type"] == made["offsite"]["type"] == "incr"
