@@ -77,8 +77,8 @@ class Load:
     def _buyer(self, number: int, deadline: float) -> None:
         due = time.monotonic() + number * INTERVAL_S / BUYERS
         while not self._stop.wait(max(0.0, due - time.monotonic())) and time.monotonic() < deadline:
+            due = max(due + INTERVAL_S, time.monotonic())
             try:
-                due = max(due + INTERVAL_S, time.monotonic())
                 self._buy(asks_names=number % 2 == 1)
             except (TillError, OSError, KeyError, json.JSONDecodeError) as reason:
                 self.failures.append((time.time(), f"{type(reason).__name__}: {str(reason).splitlines()[0]}"))

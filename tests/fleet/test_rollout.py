@@ -159,7 +159,7 @@ def asked(lab: Contract, path: str) -> int:
         return int(site.ask("GET", path).status_code)
 
 
-def test_a_rollback_by_hand_under_load_fails_no_request_and_is_taken_back_by_name_only(
+def test_a_rollback_by_hand_under_load_fails_no_request_and_what_it_left_is_returned_to_by_name_only(
     lab: Contract, twin: str
 ) -> None:
     assert deployed(twin, "--bake-s", "0")[0] == 0

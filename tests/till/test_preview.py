@@ -14,7 +14,7 @@ from till.rollout import ledger, preview, usage
 from till.thresholds import thresholds
 
 POLICY = thresholds()["rollout"]
-REQUESTS = POLICY["preview"]["requests"]
+REQUESTS, LOOKS = POLICY["preview"]["requests"], POLICY["preview"]["looks"]
 WELL = {"requests": REQUESTS, "bad": 0, "slow": 0, "p95_ms": 20.0, "cpu_s": REQUESTS * 0.01, "faults": []}
 CALM = {"memory_bytes": 300, "memory_max_bytes": 1000, "restarts": 0}
 
@@ -140,14 +140,14 @@ def test_a_few_that_are_bad_once_are_asked_for_again_and_what_is_bad_again_is_no
         return hosts.ask(workplace, host, program, verb, *words, **how)
 
     monkeypatch.setattr(host_program, "ask", ask)
-    for mends_in in (2, preview.LOOKS):
+    for mends_in in (2, LOOKS):
         rounds, one = 0, walk(Clock())
         preview.run(one)
         assert (rounds, gates(one)[measure]) == (mends_in, "pass")
-    mends_in, rounds = preview.LOOKS + 1, 0
+    mends_in, rounds = LOOKS + 1, 0
     with pytest.raises(GateSaidNo, match=f"{some} of 640"):
         preview.run(walk(Clock()))
-    assert rounds == preview.LOOKS
+    assert rounds == LOOKS
 
 
 def test_what_is_about_as_slow_on_the_release_that_serves_is_no_reason_to_keep_it(hosts: Hosts) -> None:

@@ -13,8 +13,6 @@ from till.rollout.walk import Walk
 from till.thresholds import thresholds
 
 PHASE = "preview"
-# How often it is asked at most: what has just begun on a busy host is slow for a while, a reason of its own stays.
-LOOKS = 3
 # By host and side ("new", "old") what the slot answered.
 Asked = dict[str, dict[str, dict[str, Any]]]
 
@@ -22,7 +20,7 @@ Asked = dict[str, dict[str, dict[str, Any]]]
 def run(walk: Walk) -> dict[str, Any]:
     """Every gate of the preview; raises GateSaidNo with the first no. Returns the purchase, if one was made."""
     asked = _asked(walk)
-    for _ in range(LOOKS - 1):
+    for _ in range(walk.policy["preview"]["looks"] - 1):
         if not (doubt := _doubt(walk, asked)):
             break
         walk.progress.say(f"{doubt}: asked again")
