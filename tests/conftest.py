@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
@@ -14,8 +14,9 @@ from xdist.scheduler import LoadScopeScheduling
 
 from infra.contract import Contract
 from tests import store as consensus
+from tests.quiet import beside_others
 from till import flow, release, stack
-from till.paths import CHECKOUT, VENV_BIN
+from till.paths import CHECKOUT, STATE, VENV_BIN
 
 LAB = "lab"
 # The second process has a lab of its own, with the lab's settings.
@@ -71,6 +72,15 @@ class ByScope(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         return scope(nodeid)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Before its fixtures, so that bringing a lab up disturbs no quiet test either."""
+    if not item.nodeid.startswith(LAB_FOLDERS):
+        return (yield)
+    with beside_others(STATE / "tests", quiet=item.get_closest_marker("quiet") is not None):
+        return (yield)
 
 
 def till(*arguments: str, timeout_s: float = 600) -> tuple[int, dict[str, Any], str]:

@@ -60,6 +60,7 @@ def moved(lab: Contract, *verb: str) -> tuple[dict[str, Any], Load, float]:
     return told, load, followed[RESOLVER]
 
 
+@pytest.mark.quiet
 @pytest.mark.usefixtures("settled")
 def test_a_planned_move_and_the_way_back_fail_no_payment(lab: Contract) -> None:
     first, other = successive(lab)
@@ -107,6 +108,17 @@ def test_a_copy_that_is_a_moment_behind_is_waited_for(lab: Contract) -> None:
             inside(copy, resume)
             told = json.loads(asked.communicate(timeout=300)[0])
     assert (asked.returncode, told.get("to_site")) == (0, other), told
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_repository_that_hangs_holds_a_move_up_once(lab: Contract) -> None:
+    _, other = successive(lab)
+    # Its port takes connections, and nothing answers: the system does that for a program that stands still.
+    with fault("ops", "pkill -STOP -x pgbackrest", "pkill -CONT -x pgbackrest"):
+        code, told, messages = till("failover", STACK, "--to", other)
+    assert code == 0, (told, messages[-3000:])
+    print(f"with a repository that hangs: write_pause_s {told['write_pause_s']}, promoted_s {told['promoted_s']}")
+    assert told["write_pause_s"] <= WRITE_PAUSE_MAX_S
 
 
 @pytest.mark.usefixtures("settled")
