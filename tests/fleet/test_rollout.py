@@ -113,7 +113,6 @@ def weights(host: str) -> list[int]:
     return sorted(map(int, inside(host, "grep -o 'weight [0-9]*' /etc/haproxy/slots.cfg").split()[1::2]))
 
 
-@pytest.mark.quiet
 def test_a_canary_that_fails_is_out_before_it_is_met_often(lab: Contract, tmp_path: Path) -> None:
     """The preview asks paths that are well; customers' own fail."""
     per_s, path = 100, "/icon.svg"

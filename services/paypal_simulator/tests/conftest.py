@@ -25,6 +25,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from till.trust import trusting
+
 PROGRAM = Path(__file__).parents[1]
 # Another Python, like one with Debian 12's aiohttp 3.8, is given by path.
 PYTHON = os.environ.get("PAYPAL_SIMULATOR_PYTHON", sys.executable)
@@ -67,7 +69,8 @@ class Keys:
         self.key.write_bytes(pem)
 
     def trust(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=str(self.cert))
+        # Several threads ask over one client.
+        return trusting(self.cert.read_text())
 
 
 class Simulator:
