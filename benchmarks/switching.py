@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from benchmarks import nginx_peer
 from benchmarks.switch_outcome import Switch
-from benchmarks.visits import Visit, Visits
+from benchmarks.visits import Visit
+from benchmarks.visits_apart import VisitsApart
 from infra.contract import Contract, Host, Role
 from till import deploy, deploy_record, flow, host_program, probe, release, rollback, slots
 from till.errors import TillError, UsageError
@@ -77,7 +78,7 @@ class Bench:
 
     def visited(self, for_s: float) -> list[Visit]:
         """Visits while nothing is changed."""
-        with Visits(self.workplace.contract, self.per_s, limit_s=for_s + 1) as visits:
+        with VisitsApart(self.workplace.contract, self.per_s, limit_s=for_s + 1) as visits:
             time.sleep(for_s)
         return visits.all
 
@@ -85,7 +86,7 @@ class Bench:
         """Switches to and fro under visits; ends early at the deadline."""
         switches = list[Switch]()
         limit_s = max(1.0, self.deadline - time.monotonic()) + PEER_TIMEOUT_S
-        with Visits(self.workplace.contract, self.per_s, limit_s=limit_s) as visits:
+        with VisitsApart(self.workplace.contract, self.per_s, limit_s=limit_s) as visits:
             time.sleep(pause_s)
             while len(switches) < rounds and time.monotonic() < self.deadline:
                 self.check()
@@ -110,7 +111,9 @@ class Bench:
         def ask(host: Host) -> None:
             host_program.ask(self.workplace, host.name, "slots", "show", timeout_s=TIMEOUT_S, next_command=again)
 
-        with Visits(self.workplace.contract, self.per_s, limit_s=PEER_TIMEOUT_S + rounds * (pause_s + 2)) as visits:
+        with VisitsApart(
+            self.workplace.contract, self.per_s, limit_s=PEER_TIMEOUT_S + rounds * (pause_s + 2)
+        ) as visits:
             time.sleep(pause_s)
             for number in range(rounds):
                 if time.monotonic() > self.deadline:
@@ -143,7 +146,7 @@ class Bench:
             if time.monotonic() > self.deadline:
                 break
             self.check()
-            with Visits(contract, self.per_s, limit_s=PEER_TIMEOUT_S + 2 * SETTLE_S, port=port) as visits:
+            with VisitsApart(contract, self.per_s, limit_s=PEER_TIMEOUT_S + 2 * SETTLE_S, port=port) as visits:
                 time.sleep(1)
                 host = self.led_to()
                 done = self.workplace.ssh(host, command, timeout_s=PEER_TIMEOUT_S)
@@ -153,7 +156,7 @@ class Bench:
             found += visits.all
         return found
 
-    def answered_again(self, visits: Visits) -> None:
+    def answered_again(self, visits: VisitsApart) -> None:
         """Wait until visits are answered well for a while; raises TillError at the deadline."""
         deadline = time.monotonic() + PEER_TIMEOUT_S
         while time.monotonic() < deadline:

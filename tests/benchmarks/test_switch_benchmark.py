@@ -135,7 +135,7 @@ class NoVisits:
 
 
 def bench(edges: Any, monkeypatch: pytest.MonkeyPatch, for_s: float = 60) -> switching.Bench:
-    monkeypatch.setattr(switching, "Visits", NoVisits)
+    monkeypatch.setattr(switching, "VisitsApart", NoVisits)
     workplace: Any = SimpleNamespace(contract=SimpleNamespace(stack="lab"))
     return switching.Bench(workplace, edges, lambda: None, 40, time.monotonic() + for_s)
 
@@ -215,7 +215,7 @@ def lab(monkeypatch: pytest.MonkeyPatch) -> Edges:
     edges = Edges()
     contract: Any = SimpleNamespace(stack="lab", environment="lab", secrets={}, hosts=[])
     monkeypatch.setattr(switch.stack, "contract", lambda _name: contract)
-    monkeypatch.setattr(switching, "Visits", NoVisits)
+    monkeypatch.setattr(switching, "VisitsApart", NoVisits)
     monkeypatch.setattr(switching, "prepared", lambda *_: (GREEN, BLUE, BLUE))
     monkeypatch.setattr(switching, "PEERS", {})
     monkeypatch.setattr(switch, "opened", lambda _contract: nullcontext(SimpleNamespace(contract=contract)))
