@@ -27,8 +27,21 @@ class Visit:
     version: str
 
 
+class Visited:
+    """What was visited until now."""
+
+    all: list[Visit]
+
+    @property
+    def failed(self) -> list[Visit]:
+        return [one for one in self.all if one.status != 200]
+
+    def of(self, version: str, since: float = 0) -> list[Visit]:
+        return [one for one in self.all if one.version == version and one.at >= since]
+
+
 @dataclass
-class Visits:
+class Visits(Visited):
     """So many visits a second until the block ends, or for `limit_s` at most; each has a connection of its worker."""
 
     contract: Contract
@@ -58,13 +71,6 @@ class Visits:
         self._over.set()
         for thread in self._threads:
             thread.join(TIMEOUT_S + 5)
-
-    @property
-    def failed(self) -> list[Visit]:
-        return [one for one in self.all if one.status != 200]
-
-    def of(self, version: str, since: float = 0) -> list[Visit]:
-        return [one for one in self.all if one.version == version and one.at >= since]
 
     def _resolver(self) -> None:
         while not self._over.wait(RESOLVE_INTERVAL_S):

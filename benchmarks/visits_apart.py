@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from types import TracebackType
 
-from benchmarks.visits import TIMEOUT_S, Visit, Visits
+from benchmarks.visits import TIMEOUT_S, Visit, Visited, Visits
 from infra.contract import Contract
 from till.errors import TillError
 
@@ -18,7 +20,7 @@ TELL_INTERVAL_S = 0.1
 
 
 @dataclass
-class VisitsApart:
+class VisitsApart(Visited):
     """As `Visits`, and `all` holds what was told until now; raises TillError when the process ends before its time."""
 
     contract: Contract
@@ -42,14 +44,15 @@ class VisitsApart:
         self._reader.start()
         return self
 
-    def __exit__(self, _k: type[BaseException] | None, _v: BaseException | None, _t: TracebackType | None) -> None:
-        try:
+    def __exit__(self, kind: type[BaseException] | None, _v: BaseException | None, _t: TracebackType | None) -> None:
+        with suppress(OSError):
             self._link.send(None)
-        except OSError:
-            raise TillError("visits ended before their time; why stands above") from None
         self._process.join(TIMEOUT_S + 10)
         self._process.kill()
+        self._process.join()
         self._reader.join(TIMEOUT_S)
+        if self._process.exitcode and kind is None:
+            raise TillError("visits ended before their time; why stands above")
 
     def _begun(self) -> bool:
         try:
@@ -67,6 +70,8 @@ class VisitsApart:
 
 def visit(link: Connection, contract: Contract, per_s: float, limit_s: float, port: int) -> None:
     """Visit until something comes over the link; tell each visit over it once, an empty list at the beginning."""
+    # A terminal's Ctrl-C is for whoever asked: that one ends the visits.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with Visits(contract, per_s, limit_s=limit_s, port=port) as visits:
         told = 0
         link.send([])

@@ -27,7 +27,7 @@ BEFORE_S = 6
 # From PostgreSQL's answer until a writer on a busy machine has noted the time.
 NOTED_WITHIN_S = 3
 # Longer than Patroni's lease, so that nothing is healed before it would have ended.
-FAULT_S = POLICY["postgres_ttl_s"] + 5
+FAULT_S = POLICY["postgres_ttl_s"] + 10
 SLOW_CORES = 0.1
 ETCD_PORTS = "2379, 2380"
 
