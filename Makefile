@@ -3,12 +3,14 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 BIN := .venv/bin
 PYTEST_ARGS ?=
+SHARD ?= all
+LINTERS := lint-ruff lint-format lint-types lint-ansible lint-shell
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test lint tools requirements
+.PHONY: help up down test test-faults lint tools requirements $(LINTERS)
 
 help: ## What there is to do
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 22
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
 up: tools ## From nothing to a paid order on a whole fleet on this machine
 	@$(BIN)/till up lab
@@ -17,17 +19,30 @@ down: ## Remove everything that `make up` made; caches stay (~/.cache/till)
 	@if [[ -x $(BIN)/till ]]; then $(BIN)/till down lab; fi
 	@PYTHONDONTWRITEBYTECODE=1 python3 -m tools.leftovers
 
-# Three processes: two with a lab of their own each, one for the rest (tests/conftest.py).
-test: ## Every test; brings up labs of its own where it needs them
+test: ## Every capability once, on a lab of its own; lint is among the tests
 	@tools/setup --tests
-	@$(MAKE) --no-print-directory lint
-	@$(BIN)/pytest -n 3 --tb=short $(PYTEST_ARGS)
+	@$(BIN)/pytest -n 2 -m "not matrix" --tb=short $(PYTEST_ARGS)
 
-lint: ## ruff, mypy, ansible-lint (profile production), shellcheck
+# Faults, kills, repetitions and long waits. What passed on the same code is left out: a run that was cut off goes on.
+test-faults: ## The fault matrix: SHARD=2/8 for one shard, else all (CONTRIBUTING.md tells which)
+	@tools/setup --tests
+	@$(BIN)/pytest --faults=$(SHARD) --tb=short $(PYTEST_ARGS)
+
+lint: $(LINTERS) ## ruff, mypy, ansible-lint (profile production), shellcheck
+
+lint-ruff:
 	$(BIN)/ruff check .
+
+lint-format:
 	$(BIN)/ruff format --check .
+
+lint-types:
 	$(BIN)/mypy benchmarks infra till tools
+
+lint-ansible:
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ansible-lint --offline --profile production --strict playbooks
+
+lint-shell:
 	git grep -lE '^#!(/usr/bin/env |/bin/)(ba)?sh' -- ':!*.j2' ':!*.py' | xargs -r shellcheck
 
 tools: ## What Till runs on: found, or installed and pinned

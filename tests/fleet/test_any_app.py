@@ -42,6 +42,7 @@ def app_hosts(lab: Contract) -> list[str]:
     return [host.name for host in lab.hosts if Role.APP in host.roles]
 
 
+@pytest.mark.matrix
 def test_a_changed_release_does_not_leave_this_machine(lab: Contract, version: str) -> None:
     manifest = STATE / "releases" / STACK / version / "manifest.json"
     signed = manifest.read_text()
@@ -55,6 +56,7 @@ def test_a_changed_release_does_not_leave_this_machine(lab: Contract, version: s
     assert served(lab, probe.VERSION_PATH) == {STOREFRONT}
 
 
+@pytest.mark.matrix
 def test_a_host_starts_nothing_that_its_key_did_not_sign(lab: Contract, version: str) -> None:
     """Hosts check by themselves: here one knows another key than the stack's."""
     name = app_hosts(lab)[-1]

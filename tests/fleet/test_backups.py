@@ -76,6 +76,7 @@ def test_the_timers_drill_is_the_same_and_comes_home(lab: Contract) -> None:
     assert noted.count(newest["name"]) == 1
 
 
+@pytest.mark.matrix
 def test_a_drill_that_is_killed_leaves_nothing(lab: Contract) -> None:
     inside("ops", "systemctl start --no-block till-drill-restore.service")
     until("the drill does not start a database", lambda: "postgresql/drill" in inside("ops", "ps -eo args"), 90)
@@ -92,6 +93,7 @@ def test_a_drill_that_is_killed_leaves_nothing(lab: Contract) -> None:
     assert "postgresql/drill" not in inside("ops", "ps -eo args")
 
 
+@pytest.mark.matrix
 def test_a_missing_segment_is_named_and_no_restore_claims_success(lab: Contract) -> None:
     write_wal(lab, 3)
     until("WAL does not reach the repository", lambda: archived(lab))
@@ -110,6 +112,7 @@ def test_a_missing_segment_is_named_and_no_restore_claims_success(lab: Contract)
     assert faults() == []
 
 
+@pytest.mark.matrix
 def test_a_corrupt_segment_is_found_by_verify_and_by_the_drill(lab: Contract) -> None:
     write_wal(lab)
     until("WAL does not reach the repository", lambda: archived(lab))
@@ -132,6 +135,7 @@ def test_a_corrupt_segment_is_found_by_verify_and_by_the_drill(lab: Contract) ->
     assert code == 0, told
 
 
+@pytest.mark.matrix
 def test_a_corrupt_backup_is_found(lab: Contract) -> None:
     victim = inside("ops", f"find {REPOSITORY}/backup -path '*F/*' -name '*.zst' -size +20k | head -1").strip()
     spoil = f"dd if=/dev/zero of={victim} bs=1 seek=5000 count=64 conv=notrunc status=none"
@@ -146,6 +150,7 @@ def test_a_corrupt_backup_is_found(lab: Contract) -> None:
     assert code == 0, told
 
 
+@pytest.mark.matrix
 def test_a_wrong_key_is_refused(lab: Contract) -> None:
     change = f"cp -p {CONF} /var/lib/till/conf && sed -i 's/^repo1-cipher-pass=.*/repo1-cipher-pass=wrong/' {CONF}"
     with fault("ops", change, f"cp -p /var/lib/till/conf {CONF}; rm /var/lib/till/conf"):
@@ -160,6 +165,7 @@ def test_a_wrong_key_is_refused(lab: Contract) -> None:
     assert faults() == []
 
 
+@pytest.mark.matrix
 def test_a_full_repository_is_named_and_the_old_backups_stay(lab: Contract) -> None:
     small = (
         f"size=$(( $(du -sm {REPOSITORY} | cut -f1) + 2 )); mkdir -p /mnt/small;"
@@ -191,6 +197,7 @@ def test_a_full_repository_is_named_and_the_old_backups_stay(lab: Contract) -> N
     until("there are faults still", lambda: faults() == [], 120)
 
 
+@pytest.mark.matrix
 def test_a_clock_that_is_off_by_a_day_is_named(lab: Contract) -> None:
     off = (
         "import runpy, sys, time; real = time.time; time.time = lambda: real() + 86400;"
@@ -203,6 +210,7 @@ def test_a_clock_that_is_off_by_a_day_is_named(lab: Contract) -> None:
     assert abs(off_s - 86400) <= 5, told["faults"]
 
 
+@pytest.mark.matrix
 def test_a_timer_that_was_disabled_fails_the_host_suite(lab: Contract) -> None:
     with fault("ops", "systemctl disable --now till-backup.timer", "systemctl enable --now till-backup.timer"):
         suite = host_suite("timers_are_armed")
@@ -211,6 +219,7 @@ def test_a_timer_that_was_disabled_fails_the_host_suite(lab: Contract) -> None:
     assert host_suite("timers_are_armed").returncode == 0
 
 
+@pytest.mark.matrix
 def test_a_backup_that_is_too_old_fails_the_host_suite(lab: Contract) -> None:
     policy = "/etc/till/backup-repository.json"
     aged = (
@@ -223,6 +232,7 @@ def test_a_backup_that_is_too_old_fails_the_host_suite(lab: Contract) -> None:
     assert host_suite("as_policy").returncode == 0
 
 
+@pytest.mark.matrix
 def test_a_repository_that_is_away_for_an_hour_is_named_the_shop_goes_on_and_nothing_is_lost(lab: Contract) -> None:
     first = leader(lab)
     if first == "ops":
@@ -251,6 +261,7 @@ def test_a_repository_that_is_away_for_an_hour_is_named_the_shop_goes_on_and_not
     until("there are faults still", lambda: faults() == [], 120)
 
 
+@pytest.mark.matrix
 def test_a_stuck_archiver_fails_the_drill(lab: Contract) -> None:
     host = leader(lab)
     reload = f"{PSQL} 'SELECT pg_reload_conf()'"
@@ -271,6 +282,7 @@ def handed(host: str) -> dict[str, Any]:
     return dict(json.loads(inside(host, "cat /var/lib/till/wal-archive.json")))
 
 
+@pytest.mark.matrix
 def test_after_a_takeover_the_archive_has_no_gap(lab: Contract) -> None:
     before = leader(lab)
     # What waits in a dead leader's queue is in no archive: its archiver is stopped first, then it dies.

@@ -155,6 +155,7 @@ def test_it_comes_back_with_repository_and_password_alone(
     assert "orders" in {one["collection"] for one in schema["collections"]}
 
 
+@pytest.mark.matrix
 def test_a_wrong_password_is_refused_in_clear_words(pushed: dict[str, Any], scratch: str) -> None:
     settings = json.loads(inside("alpha", "cat /etc/till/config-backup.json"))
     settings |= {
@@ -183,6 +184,7 @@ def no_road(host: str, address: str) -> Iterator[None]:
         inside(host, "nft delete table inet till_test")
 
 
+@pytest.mark.matrix
 def test_a_repository_that_is_away_fails_the_unit_and_is_told(
     lab: Contract, keeper: str, pushed: dict[str, Any]
 ) -> None:
@@ -205,6 +207,7 @@ def test_a_repository_that_is_away_fails_the_unit_and_is_told(
     assert metric("alpha", "till_config_backup_last_ok") == 1
 
 
+@pytest.mark.matrix
 def test_the_sftp_user_gets_no_shell_and_sees_no_other_folder(keeper: str, pushed: dict[str, Any]) -> None:
     listed = tried("alpha", f"printf 'ls -1 /\\n' | sftp -b - -F /etc/till/config-backup.ssh {keeper}")
     assert listed.returncode == 0, listed.stderr
@@ -271,6 +274,7 @@ BREAKS = {
 }
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("broken", BREAKS)
 def test_verify_sees_what_was_broken(lab: Contract, pushed: dict[str, Any], broken: str) -> None:
     host, damage, repair, check = BREAKS[broken]

@@ -106,6 +106,7 @@ def test_a_dead_edge_is_left_within_seconds_and_taken_back_after_the_hold_down(l
     assert answers.sites(stopped_at) - {"silence"} == {site_of(lab, first), site_of(lab, other)}
 
 
+@pytest.mark.matrix
 def test_a_site_that_is_gone_is_left_before_anybody_leads_and_stays_second(lab: Contract, answers: Answers) -> None:
     first, other = pair(lab)
     # Answers of the dead site must not come from the other side's dead nameserver: it is silent.
@@ -131,6 +132,7 @@ def test_a_site_that_is_gone_is_left_before_anybody_leads_and_stays_second(lab: 
     assert "empty" not in answers.sites(paused_at)
 
 
+@pytest.mark.matrix
 def test_an_edge_that_comes_and_goes_moves_names_once(lab: Contract, answers: Answers) -> None:
     first, other = pair(lab)
     began = time.time()
@@ -146,6 +148,7 @@ def test_an_edge_that_comes_and_goes_moves_names_once(lab: Contract, answers: An
     assert answers.sites(time.time() - FLAP_S) - {"silence"} == {site_of(lab, other)}
 
 
+@pytest.mark.matrix
 def test_with_no_edge_at_all_there_is_still_the_preferred_sites_answer(lab: Contract, answers: Answers) -> None:
     first, other = pair(lab)
     with stopped("haproxy", first, other) as stopped_at:
@@ -158,6 +161,7 @@ def test_with_no_edge_at_all_there_is_still_the_preferred_sites_answer(lab: Cont
     assert told <= {site_of(lab, first), site_of(lab, other)}
 
 
+@pytest.mark.matrix
 def test_a_nameserver_that_starts_while_a_site_is_dead_names_the_living_one(lab: Contract, answers: Answers) -> None:
     first, other = pair(lab)
     dead, living = site_of(lab, first), site_of(lab, other)
@@ -207,6 +211,7 @@ def test_what_a_certificate_order_writes_is_signed_on_every_nameserver(lab: Cont
     assert min(serials(lab)) > max(before)
 
 
+@pytest.mark.matrix
 def test_a_nameserver_that_lost_its_key_and_its_step_is_brought_back(lab: Contract, answers: Answers) -> None:
     ops, zone = answers.nameservers["ops"], lab.names.zone
     credentials = "/etc/till/credentials/nameserver.json"

@@ -78,12 +78,14 @@ def test_a_killed_host_costs_seconds_and_no_payment(lab: Contract) -> None:
     assert code == 0 and listed["drills"][-1]["name"] == told["name"] and "requests" not in listed["drills"][-1]
 
 
+@pytest.mark.matrix
 def test_a_site_that_is_cut_off_acknowledges_nothing_that_is_lost(lab: Contract) -> None:
     told = proven("site-partition")
     assert told["promoted_s"] > 0 and told["failback_s"] > 0
     assert leader(lab) == first(lab)
 
 
+@pytest.mark.matrix
 def test_a_killed_database_comes_back_or_another_leads(lab: Contract) -> None:
     told = proven("db-kill")
     assert told["rto_s"] is not None
@@ -91,12 +93,14 @@ def test_a_killed_database_comes_back_or_another_leads(lab: Contract) -> None:
     assert leader(lab) == first(lab)
 
 
+@pytest.mark.matrix
 def test_a_killed_edge_is_left_by_names_and_the_leader_stays(lab: Contract) -> None:
     told = proven("edge-kill")
     assert told["detected_s"] > 0 and told["dns_switch_s"] > 0
     assert (told["promoted_s"], told["failback_s"], told["new_leader"]) == (None, None, first(lab))
 
 
+@pytest.mark.matrix
 def test_a_payment_that_vanishes_is_lost_and_a_verdict(lab: Contract) -> None:
     newest = "SELECT id FROM orders ORDER BY created_at DESC LIMIT 1"
     hide = f"UPDATE orders SET paypal_order_id = 'gone-' || paypal_order_id WHERE id = ({newest})"
@@ -112,6 +116,7 @@ def test_a_payment_that_vanishes_is_lost_and_a_verdict(lab: Contract) -> None:
     assert told["lost"][0] in Path(told["report"]).read_text()
 
 
+@pytest.mark.matrix
 def test_a_killed_nameserver_moves_nothing_and_nobody_is_charged_where_paypal_is_real(lab: Contract) -> None:
     charged = ledger(lab)
     with policy(simulator={}):

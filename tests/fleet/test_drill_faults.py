@@ -18,7 +18,7 @@ from tests.fleet.drills import FAULT_S, ROAD, UNIT, begun, breakable, policy, tr
 from tests.fleet.faults import fault
 from tests.fleet.places import edges, first
 
-pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.fleet, pytest.mark.matrix, pytest.mark.timeout(1200)]
 KILLED_FAULT_S = 60
 OTHER_WORDS = ("id", "", "'fault status; id'", "'cat /etc/patroni/patroni.yml'", "-s sftp", "-N -L 9:127.0.0.1:22")
 

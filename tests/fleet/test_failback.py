@@ -18,7 +18,7 @@ from tests.fleet.places import first, other_edge
 from tests.fleet.told import Told
 from till import successor
 
-pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.fleet, pytest.mark.matrix, pytest.mark.timeout(1200)]
 SETTINGS, UNIT = "/etc/till/failback.json", "till-failback"
 # Policy's own time is a quarter of an hour.
 AFTER_S = 12

@@ -60,7 +60,6 @@ def moved(lab: Contract, *verb: str) -> tuple[dict[str, Any], Load, float]:
     return told, load, followed[RESOLVER]
 
 
-@pytest.mark.quiet
 @pytest.mark.usefixtures("settled")
 def test_a_planned_move_and_the_way_back_fail_no_payment(lab: Contract) -> None:
     first, other = successive(lab)
@@ -78,6 +77,7 @@ def test_a_planned_move_and_the_way_back_fail_no_payment(lab: Contract) -> None:
         well_again(lab, 120)
 
 
+@pytest.mark.matrix
 @pytest.mark.usefixtures("settled")
 def test_ten_moves_in_a_row_each_leave_a_healthy_cluster(lab: Contract) -> None:
     first, other = successive(lab)
@@ -92,6 +92,7 @@ def test_ten_moves_in_a_row_each_leave_a_healthy_cluster(lab: Contract) -> None:
     print(f"write pauses of {MOVES} moves in a row (s): {pauses}")
 
 
+@pytest.mark.matrix
 @pytest.mark.usefixtures("settled")
 def test_a_copy_that_is_a_moment_behind_is_waited_for(lab: Contract) -> None:
     _, other = successive(lab)
@@ -110,6 +111,7 @@ def test_a_copy_that_is_a_moment_behind_is_waited_for(lab: Contract) -> None:
     assert (asked.returncode, told.get("to_site")) == (0, other), told
 
 
+@pytest.mark.matrix
 @pytest.mark.usefixtures("settled")
 def test_a_repository_that_hangs_holds_a_move_up_once(lab: Contract) -> None:
     _, other = successive(lab)
@@ -131,6 +133,7 @@ def test_already_there_changes_nothing_and_writes_nothing(lab: Contract) -> None
     assert len(journal.read(journal_file(STACK))) == entries
 
 
+@pytest.mark.matrix
 @pytest.mark.usefixtures("settled")
 def test_a_site_that_is_not_well_is_refused_and_the_old_one_leads_on(lab: Contract) -> None:
     _, other = successive(lab)
@@ -147,6 +150,7 @@ def test_a_site_that_is_not_well_is_refused_and_the_old_one_leads_on(lab: Contra
     assert f"--to {site_of_leader(lab)}" in told["next"]
 
 
+@pytest.mark.matrix
 @pytest.mark.usefixtures("settled")
 def test_a_no_of_the_host_or_of_patroni_is_told_and_nothing_moves(lab: Contract) -> None:
     before, (_, other) = leader(lab), successive(lab)

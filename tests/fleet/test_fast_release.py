@@ -21,7 +21,7 @@ from tests.fleet.reconcile import reconciled
 from tests.fleet.writes import Writes
 from tests.policy import POLICY
 
-pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.fleet, pytest.mark.matrix, pytest.mark.timeout(1800)]
 UNIT = "till-lease-release"
 BEFORE_S = 6
 # From PostgreSQL's answer until a writer on a busy machine has noted the time.

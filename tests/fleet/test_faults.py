@@ -28,7 +28,7 @@ from tests.fleet.reconcile import reconciled
 from tests.fleet.writes import Writes
 from tests.policy import POLICY
 
-pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.fleet, pytest.mark.matrix, pytest.mark.timeout(1800)]
 LOAD_S, WINDOWS = 10, 3
 STORE_RETURNS_WITHIN_S = 90
 # A hold-down, a TTL, and what a busy machine adds.

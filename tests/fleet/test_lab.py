@@ -258,6 +258,7 @@ def test_a_release_that_does_not_start_leaves_the_old_one_serving(lab: Contract,
     assert serves(lab, "v1.0.0-paypal")
 
 
+@pytest.mark.matrix
 def test_a_full_disk_during_upload_leaves_the_old_release_serving(lab: Contract) -> None:
     version = f"v1.2.{time.time_ns() % 10**9}-paypal"
     assert till("release", "build", STACK, "--version", version)[0] == 0

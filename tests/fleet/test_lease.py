@@ -86,6 +86,7 @@ def test_a_second_machine_is_refused_and_told_who_is_first_and_since_when(workpl
         assert till("provision", STACK, "--tags", "stack_lease")[0] == 5
 
 
+@pytest.mark.matrix
 def test_a_killed_holder_is_taken_over_within_the_lease_and_its_late_writes_are_refused(
     lab: Contract, workplace: Workplace
 ) -> None:
@@ -113,6 +114,7 @@ def test_a_killed_holder_is_taken_over_within_the_lease_and_its_late_writes_are_
         assert json.loads(inside(host, "/usr/local/lib/till/slots show"))["active"] == serving
 
 
+@pytest.mark.matrix
 def test_the_next_deploy_of_this_machine_waits_for_a_killed_one(workplace: Workplace) -> None:
     command = [str(VENV_BIN / "till"), "deploy", STACK, "v1.0.0-paypal", "--json"]
     killed = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -124,6 +126,7 @@ def test_the_next_deploy_of_this_machine_waits_for_a_killed_one(workplace: Workp
     assert till("deploy", STACK, "v1.0.0-paypal")[0] == 0
 
 
+@pytest.mark.matrix
 def test_the_lock_goes_on_when_the_host_that_keeps_it_alive_is_gone(lab: Contract, workplace: Workplace) -> None:
     first = next(one.name for one in lab.hosts if Role.ETCD in one.roles)
     with lease.held(workplace, "deploy v8.8.9-next") as held:
@@ -135,6 +138,7 @@ def test_the_lock_goes_on_when_the_host_that_keeps_it_alive_is_gone(lab: Contrac
         assert found["token"] == held.token
 
 
+@pytest.mark.matrix
 def test_without_a_majority_a_deploy_does_not_begin_and_a_repair_says_that_it_goes_without(
     lab: Contract, workplace: Workplace, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -90,6 +90,7 @@ def test_a_drill_proves_the_one_elsewhere(offsite: Contract) -> None:
     print(f"from elsewhere: RPO {told['rpo_s']} s, RTO {told['rto_s']} s")
 
 
+@pytest.mark.matrix
 def test_a_store_that_is_away_is_named_and_the_first_repository_goes_on(offsite: Contract, lab: Contract) -> None:
     object_store.stop()
     try:
@@ -120,6 +121,7 @@ def test_a_store_that_is_away_is_named_and_the_first_repository_goes_on(offsite:
     until("there are faults still", lambda: faults() == [], 120)
 
 
+@pytest.mark.matrix
 def test_a_key_that_is_wrong_elsewhere_is_named(offsite: Contract) -> None:
     conf = "/etc/pgbackrest/pgbackrest.conf"
     change = f"cp -p {conf} /var/lib/till/conf && sed -i 's/^repo2-cipher-pass=.*/repo2-cipher-pass=wrong/' {conf}"
@@ -131,6 +133,7 @@ def test_a_key_that_is_wrong_elsewhere_is_named(offsite: Contract) -> None:
     assert code == 0, messages[-2000:]
 
 
+@pytest.mark.matrix
 def test_after_a_loss_of_all_copies_and_of_the_first_repository_the_second_restores_all(
     offsite: Contract, lab: Contract
 ) -> None:

@@ -20,7 +20,7 @@ from till import flow, recovery_flow, stack
 from till.progress import Progress
 from till.public_zone import edges, service_names
 
-pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.fleet, pytest.mark.matrix, pytest.mark.timeout(1200)]
 TAGS = "nameserver"
 # What resolvers remember, and what a busy machine adds.
 RESOLVED_WITHIN_S = POLICY["policy_provider_record_ttl_s"] + 45

@@ -77,6 +77,7 @@ def killed(command: list[str], after: str) -> None:
     time.sleep(SWEEP_AFTER_S)
 
 
+@pytest.mark.matrix
 def test_a_restore_that_is_killed_after_each_of_its_steps_ends_well(lab: Contract) -> None:
     trust = probe.public_trust(lab)
     kept = smoke.run(lab, Progress())["transaction_id"]

@@ -183,6 +183,7 @@ def test_a_rollback_by_hand_under_load_fails_no_request_and_what_it_left_is_retu
     assert till("rollback", STACK, twin)[0] == 0 and serves(lab, twin)
 
 
+@pytest.mark.matrix
 def test_an_upgrade_of_haproxys_package_under_load_fails_no_request(lab: Contract) -> None:
     host = first(lab)
     master = "$(systemctl show --property=MainPID --value haproxy)"

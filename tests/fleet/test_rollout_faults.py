@@ -21,7 +21,12 @@ from tests.fleet.places import edges
 from tests.fleet.variants import BUILT, variant
 from till import deploy_record, probe
 
-pytestmark = [pytest.mark.fleet, pytest.mark.usefixtures("unwatched", "led_home", "served"), pytest.mark.timeout(1200)]
+pytestmark = [
+    pytest.mark.fleet,
+    pytest.mark.matrix,
+    pytest.mark.usefixtures("unwatched", "led_home", "served"),
+    pytest.mark.timeout(1200),
+]
 ENDS_WITHIN_S = 240
 # A host boots, its site is left by names and its database followed: with a busy machine's share.
 UNSERVED_MAX_S = 60

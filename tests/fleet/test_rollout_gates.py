@@ -28,7 +28,9 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    "fault", [next(iter(FAULTS)), *(pytest.param(one, marks=pytest.mark.matrix) for one in list(FAULTS)[1:])]
+)
 def test_a_broken_release_is_found_before_anybody_meets_it(lab: Contract, tmp_path: Path, fault: str) -> None:
     bad = variant(tmp_path, FAULTS[fault])
     with Visits(lab, PER_S) as visits:
@@ -38,6 +40,7 @@ def test_a_broken_release_is_found_before_anybody_meets_it(lab: Contract, tmp_pa
     assert serves(lab, BUILT)
 
 
+@pytest.mark.matrix
 def test_a_release_that_dies_after_20_s_is_taken_back(lab: Contract, tmp_path: Path) -> None:
     # From the first page on that is asked for: how long a busy host takes to start it is not counted.
     dies = "setTimeout(() => process.exit(1), 20000)"
@@ -65,6 +68,7 @@ def test_a_migration_that_the_serving_release_would_not_survive_is_not_shipped(l
     assert holds(lab) == before and serves(lab, BUILT)
 
 
+@pytest.mark.matrix
 def test_a_migration_that_the_serving_release_survives_comes_and_can_be_left(lab: Contract, tmp_path: Path) -> None:
     good = variant(tmp_path, "", descriptor=f"migrations: contract\nruns_beside: [{BUILT}]\n")
     assert deployed(good, "--bake-s", "0")[0] == 0 and serves(lab, good)
@@ -88,6 +92,7 @@ def test_a_migration_runs_once_before_anything_starts_and_with_the_releases_own_
     assert till("rollback", STACK)[0] == 0
 
 
+@pytest.mark.matrix
 def test_where_a_migration_fails_nothing_is_started_and_its_last_words_are_told(lab: Contract, tmp_path: Path) -> None:
     told = "console.log('no table', process.env.APP_VERSION); process.exit(3)"
     bad, before = variant(tmp_path, "", descriptor=f'migrations: expand\nmigrate: node -e "{told}"\n'), holds(lab)
@@ -97,6 +102,7 @@ def test_where_a_migration_fails_nothing_is_started_and_its_last_words_are_told(
     assert holds(lab) == before and serves(lab, BUILT)
 
 
+@pytest.mark.matrix
 def test_payments_that_differ_from_paypals_ledger_take_a_release_back(lab: Contract, twin: str) -> None:
     """The order of the smoke purchase is spoilt where it is kept, while the release is tried."""
     asked = begun(twin, "--strategy", "rolling", "--bake-s", "10")

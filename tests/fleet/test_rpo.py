@@ -13,7 +13,7 @@ from tests.fleet.database import PSQL, until, well_again
 from tests.fleet.faults import destroyed
 from tests.fleet.load import Load
 
-pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.fleet, pytest.mark.matrix, pytest.mark.timeout(1800)]
 LOAD_S, PAID_AT_LEAST = 40, 15
 LOST_WITHIN_S = 10
 ORDERS = "SELECT payment_intent_id FROM orders"

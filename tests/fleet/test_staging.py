@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 from till.paths import CHECKOUT, VENV_BIN
 from till.workplace import SWEEP_AFTER_S
 
-pytestmark = [pytest.mark.fleet, pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.fleet, pytest.mark.matrix, pytest.mark.slow, pytest.mark.timeout(3600)]
 NAME = "staging-walk"
 ZONE = "staging-shop.example"
 VERSION = "v1.0.0-paypal"

@@ -64,6 +64,7 @@ def spooled(host: str) -> list[str]:
     return [name for name in inside(host, f"ls {SPOOL}").split() if name.endswith(".json")]
 
 
+@pytest.mark.matrix
 def test_the_loss_of_the_leading_site_is_told_in_order_and_once(lab: Contract) -> None:
     gone, told = leader(lab), Told()
     with destroyed(gone) as lost_at:
@@ -121,6 +122,7 @@ def unsaid(lab: Contract) -> None:
         assert redactor.scrub(seen) == seen, host
 
 
+@pytest.mark.matrix
 def test_what_a_channel_does_not_take_waits_and_is_told_once_in_order(lab: Contract) -> None:
     told, host = Told(), lab.hosts[0].name
     with fault("outside", "systemctl stop till-webhook", "systemctl start till-webhook"):
@@ -159,6 +161,7 @@ def test_an_alert_reaches_people_and_so_does_its_end(lab: Contract) -> None:
     assert "A test." in began.text
 
 
+@pytest.mark.matrix
 def test_one_host_of_three_tells_though_it_has_no_quorum_and_ops_away_is_told_without_ops(lab: Contract) -> None:
     gone, told = leader(lab), Told()
     ops = next(host.name for host in lab.hosts if Role.MONITORING in host.roles)

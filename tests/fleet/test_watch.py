@@ -125,6 +125,7 @@ def changes() -> list[dict[str, Any]]:
     return list(told["changes"])
 
 
+@pytest.mark.matrix
 def test_the_old_slot_stays_hot_and_a_later_change_ends_the_watch(lab: Contract, twin: str) -> None:
     deployed(twin)
     assert watched()["watch"]["version"] == twin
@@ -140,6 +141,7 @@ def test_the_old_slot_stays_hot_and_a_later_change_ends_the_watch(lab: Contract,
     until("it goes on", lambda: inside(watcher(lab), f"systemctl is-active {UNIT} || true").strip() == "inactive", 30)
 
 
+@pytest.mark.matrix
 def test_a_fault_of_both_releases_moves_nothing(lab: Contract, twin: str) -> None:
     """PayPal is away: the old release could not sell either."""
     deployed(twin)
