@@ -1,3 +1,3 @@
-"""Pytest's one conftest of the whole checkout: which tests run, in what order and beside which (tests/scheduling.py)."""
+"""Which tests run, in what order and in which process, for the whole checkout (tests/scheduling.py)."""
 
 pytest_plugins = ["tests.scheduling"]

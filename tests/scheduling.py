@@ -60,10 +60,9 @@ def parse_shards(asked: str) -> tuple[Shard, ...]:
     if asked == "all":
         return shards()
     number, _, count = asked.partition("/")
-    if not number.isdecimal() or count != str(len(shards())) or not 1 <= int(number) <= len(shards()):
-        raise pytest.UsageError(
-            f"there is no shard {asked}: SHARD=1/{len(shards())} to {len(shards())}/{len(shards())}"
-        )
+    last = len(shards())
+    if not number.isdecimal() or count != str(last) or not 1 <= int(number) <= last:
+        raise pytest.UsageError(f"there is no shard {asked}: SHARD=1/{last} to {last}/{last}")
     return (shards()[int(number) - 1],)
 
 
@@ -88,7 +87,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The lab's tests first, the one of a lab that has just come up before all; the matrix in the order of its table."""
+    """The lab's tests first, and of these the one of a lab that just came up; the matrix in the order of its table."""
     asked = config.getoption("--faults")
     if asked is None:
         items.sort(key=lambda item: (not needs_lab(item.nodeid), file_of(item.nodeid) != FIRST))
@@ -191,7 +190,7 @@ def code_tree() -> str:
     """The hash of all code in the checkout as it is now, committed or not; texts for people are left out."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "GIT_INDEX_FILE": f"{folder}/index"}
-        for command in (["add", "--all", "--", ".", ":!docs", ":!*.md"], ["write-tree"]):
+        for command in (["add", "--all", "--", ".", ":!docs", ":!*.md", ":!Pulumi.lab.yaml"], ["write-tree"]):
             done = subprocess.run(
                 ["git", *command], cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=True
             )

@@ -26,6 +26,7 @@ FAULTS = {
     "p95 is slow": 'if (!path.startsWith("/api/metrics")) { setTimeout(pass, 900); return true; }',
     "memory leaks": "kept.push(Buffer.alloc(3e6, 1));",
 }
+FIRST_FAULT = next(iter(FAULTS))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A second lab beside the first: brought up step by step, as a person does who takes each verb alone, and taken down."""
+"""A second lab beside the first: brought up verb by verb, as a person does it by hand, and taken down."""
 
 from __future__ import annotations
 

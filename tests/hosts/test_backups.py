@@ -87,7 +87,7 @@ def test_wal_reaches_the_repository(host: Host, machine: Machine) -> None:
     if facts["leads"]:
         # A segment waits for the interval of archive_timeout at most, and for its turn.
         assert facts["ready_age_s"] < 60, facts
-    assert machine.service("till-wal-archive.timer").is_running
+    assert machine.service("till-wal-archive.service").is_running
 
 
 @pytest.mark.roles(Role.DATABASE)

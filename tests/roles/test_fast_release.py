@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import ModuleType
 from typing import Any
 
@@ -109,5 +113,71 @@ def test_a_cluster_is_read_from_patronis_keys(program: ModuleType, well: Any) ->
 
 
 def test_policy_leaves_a_slow_host_time_to_answer() -> None:
-    slowest = POLICY["fast_release_probe_interval_s"] + POLICY["fast_release_probe_timeout_s"]
+    slowest = POLICY["fast_release_doubt_s"] + POLICY["fast_release_probe_timeout_s"]
+    assert POLICY["fast_release_probe_interval_s"] < POLICY["fast_release_doubt_s"]
     assert slowest < POLICY["fast_release_after_s"] < POLICY["postgres_ttl_s"]
+
+
+class Probed:
+    """Three servers of a leader's host; each counts its questions, and can fall silent."""
+
+    def __init__(self) -> None:
+        self.asked, self.silent = [0, 0, 0], [False, False, False]
+        self.servers = [self._serve(number) for number in range(3)]
+        self.urls = [f"http://{{address}}:{server.server_port}/" for server in self.servers]
+
+    def _serve(self, number: int) -> ThreadingHTTPServer:
+        class Answers(BaseHTTPRequestHandler):
+            def do_GET(handler) -> None:
+                self.asked[number] += 1
+                if self.silent[number]:
+                    time.sleep(LONG_S)
+                    return
+                handler.send_response(503)
+                handler.end_headers()
+
+            def log_message(handler, *_: object) -> None:
+                """Says nothing."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return server
+
+
+LONG_S = 3
+WITHIN_S = 20
+
+
+@pytest.fixture
+def probed() -> Iterator[Probed]:
+    probed = Probed()
+    yield probed
+    for server in probed.servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_one_probe_is_asked_while_it_answers_and_the_others_before_its_host_counts_as_silent(probed: Probed) -> None:
+    settings = {
+        "probes": probed.urls, "probe_interval_s": 0.1, "probe_timeout_s": 0.5, "tick_interval_s": 0.05, "doubt_s": 1.0,
+    }  # fmt: skip
+    heard = load("fast_release", "lease_release").Heard(settings, "alpha", "127.0.0.1")
+    try:
+        wait_for(lambda: probed.asked[0] >= 5)
+        assert probed.asked[1:] == [0, 0] and heard.silent_s() < settings["doubt_s"]
+        probed.silent[0] = True
+        wait_for(lambda: probed.asked[1] >= 1 and probed.asked[2] >= 1)
+        # The others' answers say that the host lives.
+        time.sleep(2 * settings["doubt_s"])
+        assert heard.silent_s() < 2 * settings["doubt_s"]
+        probed.silent[:] = [True, True, True]
+        wait_for(lambda: heard.silent_s() > 3 * settings["doubt_s"])
+    finally:
+        heard.end()
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WITHIN_S
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -9,4 +9,5 @@ process.on("exit", (code) => {
   if (code === 143) process.exitCode = 0;
 });
 
+require("./checks.js").answerChecks();
 require("./server.js");

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Have the preferred member lead the consensus store: each lease restarts when the leading member dies.
 
-    etcd-lead PREFERRED_ENDPOINT
+    etcd-lead PREFERRED_ENDPOINT              once
+    etcd-lead PREFERRED_ENDPOINT --every-s N  again and again, in one process
 
 Prints `moved` when another one led; endpoints and certificates stand in the environment as etcdctl wants them. Ends
 with 1 and a sentence when the store does not answer; a preferred member that is away is no error.
@@ -9,10 +10,12 @@ with 1 and a sentence when the store does not answer; a preferred member that is
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
 import sys
+import time
 from typing import Any
 
 TIMEOUT_S = 20
@@ -43,20 +46,30 @@ def to_move(status: list[dict[str, Any]], preferred: str) -> tuple[str, str]:
     return (leading[0], f"{wanted:x}") if leading and wanted != leader else ("", "")
 
 
-def main(arguments: list[str]) -> int:
-    if len(arguments) != 1:
-        print(__doc__, file=sys.stderr)
-        return 2
+def look(preferred: str) -> int:
+    """Move the lead if another member has it; 1 where the store does not answer."""
     try:
-        leading, wanted = to_move(json.loads(etcdctl("endpoint", "status", "-w", "json")), arguments[0])
+        leading, wanted = to_move(json.loads(etcdctl("endpoint", "status", "-w", "json")), preferred)
         if leading:
             etcdctl("move-leader", wanted, endpoint=leading)
-            print(f"moved from {leading} to {arguments[0]}", flush=True)
+            print(f"moved from {leading} to {preferred}", flush=True)
     except (Fault, ValueError, KeyError, subprocess.TimeoutExpired) as reason:
-        print(f"etcd-lead: {reason}", file=sys.stderr)
+        print(f"etcd-lead: {reason}", file=sys.stderr, flush=True)
         return 1
     return 0
 
 
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("preferred")
+    parser.add_argument("--every-s", type=float, default=0)
+    asked = parser.parse_args()
+    while True:
+        code = look(asked.preferred)
+        if not asked.every_s:
+            return code
+        time.sleep(asked.every_s)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

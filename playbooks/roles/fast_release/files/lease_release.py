@@ -25,7 +25,11 @@ SETTINGS = Path("/etc/till/fast-release.json")
 
 
 class Heard:
-    """When the host of a leader last answered any of its probes, each asked by a thread of its own."""
+    """When the host of a leader last answered any of its probes, each asked by a thread of its own.
+
+    One answer says that the host lives, so the first probe is asked all the time, and the others while it has not been
+    answered for `doubt_s`: with a connection of their own for each question they cost the leader's host the most.
+    """
 
     def __init__(self, settings: dict[str, Any], leader: str, address: str) -> None:
         self.leader, self.address, self.at = leader, address, time.monotonic()
@@ -34,12 +38,18 @@ class Heard:
             cert_reqs="CERT_REQUIRED", ca_certs=f"{PKI}/ca.pem", cert_file=f"{PKI}/host.pem",
             key_file=f"{PKI}/host.key", retries=False, maxsize=len(settings["probes"]),
         )  # fmt: skip
-        for probe in settings["probes"]:
-            threading.Thread(target=self._ask, args=(probe.format(address=address), settings), daemon=True).start()
+        for number, probe in enumerate(settings["probes"]):
+            doubt_s = settings["doubt_s"] if number else 0.0
+            threading.Thread(
+                target=self._ask, args=(probe.format(address=address), settings, doubt_s), daemon=True
+            ).start()
 
-    def _ask(self, url: str, settings: dict[str, Any]) -> None:
+    def _ask(self, url: str, settings: dict[str, Any], doubt_s: float) -> None:
         """Any answer counts, whatever it says: the host lives."""
-        while not self._over.wait(settings["probe_interval_s"]):
+        pause_s = settings["tick_interval_s"] if doubt_s else settings["probe_interval_s"]
+        while not self._over.wait(pause_s):
+            if self.silent_s() < doubt_s:
+                continue
             try:
                 self._pool.request("GET", url, timeout=settings["probe_timeout_s"], redirect=False)
             except urllib3.exceptions.HTTPError:

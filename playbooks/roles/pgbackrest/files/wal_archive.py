@@ -3,6 +3,7 @@
 
     wal-archive facts    how it is, as JSON
     wal-archive watch    the same into metrics; on a leader that took over, also hand to the archiver what it lacks
+    wal-archive watch --every-s N    so again and again, in one process
 
 A replica never archives, and PostgreSQL marks what it received as done. So a leader that died with segments in its
 queue leaves a hole, which its successor fills from its own copy (postgres_wal_keep_mb holds it there).
@@ -108,7 +109,10 @@ def watch(policy: dict[str, Any]) -> list[str]:
     elif known["timeline"] > 1 and state.get("timeline") != known["timeline"]:
         handed, lost = fill(policy, known)
         state = {"timeline": known["timeline"], "handed": handed, "lost": lost, "at": time.time()}
-        print(f"leads on timeline {known['timeline']}: {len(handed)} segments of its ancestor handed to the archiver")
+        print(
+            f"leads on timeline {known['timeline']}: {len(handed)} segments of its ancestor handed to the archiver",
+            flush=True,
+        )
     if lost := state.get("lost"):
         wrong.append(f"WAL {lost[0]} to {lost[-1]} is in no archive: no recovery to a time within it")
     till_metrics.replace(STATE, json.dumps(state), 0o644)
@@ -138,7 +142,16 @@ def watch(policy: dict[str, Any]) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=("facts", "watch"))
-    command = parser.parse_args().command
+    parser.add_argument("--every-s", type=float, default=0)
+    asked = parser.parse_args()
+    while True:
+        code = run(asked.command)
+        if not asked.every_s or asked.command != "watch":
+            return code
+        time.sleep(asked.every_s)
+
+
+def run(command: str) -> int:
     try:
         policy = settings()
         if command == "facts":
@@ -148,7 +161,7 @@ def main() -> int:
     except Fault as reason:
         wrong = [str(reason)]
     for sentence in wrong:
-        print(f"wal-archive: {sentence}", file=sys.stderr)
+        print(f"wal-archive: {sentence}", file=sys.stderr, flush=True)
     return 1 if wrong else 0
 
 

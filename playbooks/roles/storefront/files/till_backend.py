@@ -18,6 +18,8 @@ TOKENS = EDGE / "tokens.map"
 GIVEN = EDGE / "given.map"
 # Beginnings of paths that are asked of both slots, and the slot that is asked first.
 ASSETS = EDGE / "assets.map"
+# How many times sooner a slot is asked again that has just failed, or is down.
+SOONER = 4
 # Lines that a running HAProxy can't be told.
 FIXED = (" uri ", " set-path ")
 
@@ -70,14 +72,16 @@ def _assets(state: dict[str, Any], policy: dict[str, Any]) -> list[str]:
 
 def _check(slot: str, state: dict[str, Any], policy: dict[str, Any]) -> list[str]:
     """Checks and metrics are a release's own, so each slot has a backend of its own for them."""
-    metrics = state["metrics"].get(slot)
+    metrics, soon_ms = state["metrics"].get(slot), policy["check_interval_ms"] // SOONER
     return [
         f"backend check_{slot}",
         "    option httpchk",
         f"    http-check send meth GET uri {state['checks'].get(slot, policy['check_path'])}",
         "    http-check expect status 200",
         f"    http-request set-path {metrics}" if metrics else "    http-request return status 404",
+        # Asked seldom while it is well: a check that fails is followed by the next ones at once.
         f"    server {slot} 127.0.0.1:{policy['ports'][slot]} check inter {policy['check_interval_ms']}ms"
+        f" fastinter {soon_ms}ms downinter {soon_ms}ms"
         f" fall {policy['check_fall']} rise 1{'' if state[slot] else ' disabled'}",
     ]
 
