@@ -34,7 +34,14 @@ def test_a_target_that_cant_be_is_refused_and_the_shop_goes_on(lab: Contract, to
     assert smoke.run(lab, Progress())["payment_status"] == "completed"
 
 
-def test_a_restore_goes_back_in_time_also_when_it_is_killed_on_the_way(lab: Contract) -> None:
+# What runs while a restore fetches, and while it proves what it fetched.
+STEPS = ("restoring/data", "-D /var/lib/postgresql/15/restoring/data")
+
+
+@pytest.mark.parametrize(
+    "killed_at", [(), pytest.param(STEPS, marks=pytest.mark.matrix)], ids=["in one go", "killed on the way"]
+)
+def test_a_restore_goes_back_in_time(lab: Contract, killed_at: tuple[str, ...]) -> None:
     trust = probe.public_trust(lab)
     kept = smoke.run(lab, Progress())["transaction_id"]
     time.sleep(2)
@@ -44,8 +51,7 @@ def test_a_restore_goes_back_in_time_also_when_it_is_killed_on_the_way(lab: Cont
     until("WAL does not reach the repository", lambda: archived(lab))
     host = leader(lab)
     command = [str(VENV_BIN / "till"), "restore", STACK, "--to", moment, "--confirm", STACK]
-    for sign in ("restoring/data", "-D /var/lib/postgresql/15/restoring/data"):
-        # Killed while it fetches, and again while it proves.
+    for sign in killed_at:
         with subprocess.Popen(
             command, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         ) as run:
