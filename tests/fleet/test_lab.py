@@ -204,6 +204,7 @@ def test_a_second_change_is_refused_and_told_who_is_first(lab: Contract) -> None
     assert till("provision", STACK, "--tags", "resolver")[0] == 0
 
 
+@pytest.mark.matrix
 def test_a_host_that_is_away_is_named(lab: Contract) -> None:
     with paused("bravo"):
         code, told, _ = till("provision", STACK, "--tags", "baseline")

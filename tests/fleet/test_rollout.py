@@ -87,6 +87,7 @@ def test_rolling_gives_a_quarter_a_half_and_the_rest(lab: Contract, twin: str) -
         assert in_a_row <= 10, (percent, in_a_row)
 
 
+@pytest.mark.matrix
 def test_a_canary_without_traffic_proves_nothing_and_goes(lab: Contract, twin: str, monkeypatch: Any) -> None:
     asked = begun(twin, "--strategy", "canary")
     try:
