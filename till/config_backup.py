@@ -6,7 +6,7 @@ import json
 import shlex
 from typing import Any
 
-from till import play, stack
+from till import host_program, play, stack
 from till.errors import TillError
 from till.paths import CHECKOUT
 from till.progress import Progress
@@ -40,6 +40,7 @@ def push(workplace: Workplace, progress: Progress) -> dict[str, Any]:
 
 def _told(workplace: Workplace, host: str) -> dict[str, Any]:
     answer = workplace.ssh(host, shlex.join(["cat", RESULT]))
+    host_program.require_reached(host, answer.returncode, answer.stderr, f"till status {workplace.contract.stack}")
     if answer.returncode != 0:
         raise TillError(f"host {host} tells nothing of its config backup: {answer.stderr.strip()[-300:]}")
     facts = json.loads(answer.stdout)

@@ -41,13 +41,18 @@ def ask_detached(
     )
 
 
+def require_reached(host: str, exit_code: int, said: str, next_command: str) -> None:
+    """Raises HostUnreachable where a command on a host ended with SSH's own exit code."""
+    if exit_code == UNREACHED:
+        raise HostUnreachable(
+            f"host {host} can't be reached by SSH: {said.strip()[-600:] or 'the connection ended'}", next_command
+        )
+
+
 def answer(workplace: Workplace, host: str, command: str, program: str, timeout_s: int, next_command: str) -> Any:
     done = workplace.ssh(host, command, timeout_s=timeout_s)
     said = done.stderr.strip().removeprefix(f"{program}: ")[-1500:]
-    if done.returncode == UNREACHED:
-        raise HostUnreachable(
-            f"host {host} can't be reached by SSH: {said[-600:] or 'the connection ended'}", next_command
-        )
+    require_reached(host, done.returncode, said, next_command)
     if done.returncode == NOT_THERE or "command not found" in said:
         raise TillError(f"host {host} has no {program}", f"till provision {workplace.contract.stack}")
     if done.returncode != 0:

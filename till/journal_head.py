@@ -18,7 +18,7 @@ from till import host_program, journal
 from till.errors import TillError
 from till.paths import CHECKOUT, journal_file
 from till.thresholds import thresholds
-from till.workplace import UNREACHED, Workplace
+from till.workplace import Workplace
 
 HEADS = "/var/lib/till/journal-heads.jsonl"
 State = Literal["same", "ahead", "shortened", "forked", "unknown"]
@@ -117,7 +117,8 @@ def parsed(text: str, stack: str) -> list[dict[str, Any]]:
 def _ask(workplace: Workplace, script: str) -> str:
     host = host_program.host_with(workplace.contract, Role.BACKUP_REPOSITORY).name
     done = workplace.ssh(host, shlex.join(["sh", "-c", script]), timeout_s=thresholds()["journal"]["head_deadline_s"])
+    again = f"till status {workplace.contract.stack}"
+    host_program.require_reached(host, done.returncode, done.stderr, again)
     if done.returncode:
-        word = "can't be reached" if done.returncode == UNREACHED else "says"
-        raise TillError(f"host {host} {word}: {done.stderr.strip()[-300:]}", f"till status {workplace.contract.stack}")
+        raise TillError(f"host {host} says: {done.stderr.strip()[-300:]}", again)
     return done.stdout

@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 
 from infra.contract import Host, Role
-from till import probe
-from till.errors import HostUnreachable, TillError
-from till.workplace import UNREACHED, Workplace
+from till import host_program, probe
+from till.errors import TillError
+from till.workplace import Workplace
 
 STATE_FILE = "/var/lib/till/slots.json"
 # The shell's words where there is no such file yet.
@@ -41,11 +41,7 @@ def read(workplace: Workplace) -> dict[str, Slots]:
     def one(place: Host) -> Slots:
         host = place.name
         answer = workplace.ssh(host, f"cat {STATE_FILE}")
-        if answer.returncode == UNREACHED:
-            raise HostUnreachable(
-                f"host {host} can't be reached by SSH: {answer.stderr.strip()[-600:]}",
-                f"till status {workplace.contract.stack}",
-            )
+        host_program.require_reached(host, answer.returncode, answer.stderr, f"till status {workplace.contract.stack}")
         if answer.returncode != 0:
             if MISSING in answer.stderr:
                 return Slots()

@@ -19,7 +19,7 @@ from till.paths import journal_file
 from till.progress import Progress
 from till.rollout.vps import Intent
 from till.thresholds import thresholds
-from till.workplace import UNREACHED, Workplace
+from till.workplace import Workplace
 
 PROGRAM = "release-watch"
 BY = "till-release-watch@"
@@ -167,8 +167,7 @@ def _asked(workplace: Workplace, *words: str, given: Facts | None = None) -> Any
         process.communicate()
         raise TillError(f"{host}: {PROGRAM} {words[0]} took longer than {timeout_s} s", again) from None
     fault = said.decode(errors="replace").strip().removeprefix(f"{PROGRAM}: ")[-600:]
-    if process.returncode == UNREACHED:
-        raise TillError(f"host {host} can't be reached by SSH: {fault}", again)
+    host_program.require_reached(host, process.returncode, fault, again)
     if process.returncode != 0:
         raise TillError(f"{host}: {fault or f'{PROGRAM} ended with {process.returncode}'}", again)
     return json.loads(told)

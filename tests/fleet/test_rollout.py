@@ -62,7 +62,9 @@ def test_blue_green_under_load_fails_no_request_and_a_checkout_stays_with_its_re
     record = deploy_record.load(STACK, told["record"])
     assert record.old_version == BUILT and [one.percent for one in record.steps] == [100]
     assert {one.gate for one in record.gates} >= {"errors", "slow", "usage", "smoke"}
-    assert {one.verdict for one in record.gates if one.phase == "preview"} == {"pass"}
+    preview = {one.gate: one.verdict for one in record.gates if one.phase == "preview"}
+    # How fast a release answers on a busy machine may prove nothing; that it is no slower than the other one is asked.
+    assert preview.pop("slow") in ("pass", "insufficient") and set(preview.values()) == {"pass"}, preview
     assert [one.verdict for one in record.gates if one.gate == "ledger"] == ["pass", "pass"]
     assert sum(one.requests for one in record.traffic if one.version == twin) > PER_S
     # Who has begun to pay on the old release ends there; a new visitor meets the new one.

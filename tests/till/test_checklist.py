@@ -262,6 +262,7 @@ def test_every_check_has_its_fact_and_a_stack_that_is_away_passes_none(
     assert set(found) == set(CHECKS)
     assert {name for name, fact in found.items() if isinstance(fact, Unread)} == {
         "journal",
+        "logs",
         "alerts",
         "backups",
         "drill",

@@ -16,7 +16,7 @@ from tests.till.conftest import contract_of, host
 from till import history, journal, journal_head, paths, rollout_flow, stack
 from till.change import change
 from till.cli import app
-from till.errors import GateSaidNo, HostUnreachable, TillError
+from till.errors import GateSaidNo, HostUnreachable
 from till.progress import Progress
 
 
@@ -201,6 +201,7 @@ def test_the_verb_shows_and_verifies(ops: Host) -> None:
 def test_a_head_that_can_not_be_read_is_no_proof(ops: Host) -> None:
     changed(ops, 1)
     ops.away = True
-    with pytest.raises(TillError, match="all 1 entries are chained, but their head was not read: host ops"):
+    with pytest.raises(HostUnreachable, match="all 1 entries are chained, but their head was not read: host ops"):
         rollout_flow.told("lab", 0, True)
-    assert HostUnreachable.exit_code == 4
+    done = CliRunner().invoke(app, ["history", "lab", "--verify", "--json"])
+    assert done.exit_code == 4 and "host ops can't be reached" in json.loads(done.stdout)["error"]

@@ -126,12 +126,14 @@ def _backups(workplace: Workplace) -> dict[str, Any]:
 def _logs(workplace: Workplace) -> str:
     host = host_program.host_with(workplace.contract, Role.LOG_STORE).name
     done = workplace.ssh(host, LOG_STORE, timeout_s=_limits()["request_timeout_s"])
+    host_program.require_reached(host, done.returncode, done.stderr, f"till status {workplace.contract.stack}")
     return "" if done.returncode == 0 else f"the log store on {host} is {(done.stdout or done.stderr).strip()[-200:]}"
 
 
 def _alerts(workplace: Workplace) -> dict[str, Any]:
     host = host_program.host_with(workplace.contract, Role.MONITORING).name
     done = workplace.ssh(host, shlex.join(["python3", "-c", RULES]), timeout_s=_limits()["request_timeout_s"])
+    host_program.require_reached(host, done.returncode, done.stderr, f"till status {workplace.contract.stack}")
     if done.returncode != 0:
         raise TillError(f"Prometheus on {host} does not answer: {done.stderr.strip()[-200:]}")
     return alerts(json.loads(done.stdout))

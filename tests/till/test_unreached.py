@@ -1,0 +1,55 @@
+"""A host that can't be reached by SSH is exit code 4, whichever part of the runner asks it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+
+from tests.till.conftest import QUIET, contract_of, host
+from till import config_backup, host_program, journal_head, slots, watch
+from till.drills import restore, unit
+from till.errors import HostUnreachable
+from till.rollout import facts
+from till.workplace import UNREACHED, Workplace
+
+ROLES = ["edge", "app", "database", "etcd", "monitoring", "backup_repository", "log_store"]
+
+
+class Away:
+    """A workplace of one host to which SSH finds no way."""
+
+    contract = contract_of(host("alpha", roles=ROLES))
+
+    def ssh(self, *_words: str, timeout_s: int = 30) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess([], UNREACHED, "", "No route to host\n")
+
+    def talk(self, *_words: str) -> subprocess.Popen[bytes]:
+        pipe = subprocess.PIPE
+        program = f"import sys; sys.stdin.read(); sys.exit({UNREACHED})"
+        return subprocess.Popen([sys.executable, "-c", program], stdin=pipe, stdout=pipe, stderr=pipe)
+
+
+ASKED: dict[str, Callable[[Workplace], Any]] = {
+    "a program": lambda at: host_program.ask(at, "alpha", "slots", "show", timeout_s=5, next_command="till status lab"),
+    "slots": slots.read,
+    "results of drills": lambda at: unit.results(at, "restore"),
+    "another drill": unit.refuse_second,
+    "a drill": lambda at: restore.run(at, 1, QUIET),
+    "the config backup": lambda at: config_backup._told(at, "alpha"),
+    "the journal's head": journal_head.read,
+    "the watch": watch.shown,
+    "the watch that is begun": lambda at: watch._asked(at, "begin", given={"version": "v1.0.0"}),
+    "the log store": facts._logs,
+    "alerts": facts._alerts,
+}
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_it_is_named_with_the_next_command(asked: str) -> None:
+    with pytest.raises(HostUnreachable, match="host alpha can't be reached by SSH: ") as told:
+        ASKED[asked](cast(Workplace, Away()))
+    assert told.value.exit_code == 4 and told.value.next_command.startswith("till status ")
