@@ -81,6 +81,14 @@ def events() -> list[dict[str, list[str]]]:
     return [json.loads(line) for line in inside("ops", f'python3 -c "{program}"').splitlines()]
 
 
+def paid_within(since_s: float, until_s: float) -> int:
+    """Purchases of the newest drill that were acknowledged within these times after its fault (s)."""
+    results = "sorted(glob.glob('/var/lib/till/drills/failover-*.json'), key=os.path.getmtime)"
+    program = f"import glob, json, os; print(json.dumps(json.load(open({results}[-1]))['requests']))"
+    requests = json.loads(inside("ops", f'python3 -c "{program}"'))
+    return sum(bool(paid) and since_s <= began_s + took_s <= until_s for began_s, took_s, paid in requests)
+
+
 def held(kind: str) -> tuple[int, dict[str, Any], str]:
     """A drill through the verb that came to its end: exit code, its JSON, what it said.
 

@@ -12,19 +12,14 @@ import pytest
 from infra.contract import Contract
 from tests.fleet.conftest import STACK, inside, till
 from tests.fleet.database import PSQL, leader
-from tests.fleet.drills import FAULT_S, begun, breakable, events, held, policy
+from tests.fleet.drills import FAULT_S, begun, breakable, events, held, paid_within, policy
 from tests.fleet.faults import fault
 from tests.fleet.places import first
 from tests.fleet.reconcile import ledger
 from till import journal
 from till.paths import journal_file
-from till.thresholds import thresholds
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1200)]
-LIMITS = thresholds()["drill_failover"]["limits"]
-RTO_LIMIT = {True: "rto_max_s", False: "rto_on_lease_max_s"}
-# What a busy machine adds to a time; the verb itself judges by the limits alone.
-BUSY_S = 45
 
 
 @pytest.fixture(autouse=True)
@@ -57,10 +52,14 @@ def test_a_killed_host_costs_seconds_and_no_payment(lab: Contract) -> None:
     started = inside(first(lab), "cat /proc/sys/kernel/random/boot_id; stat -c %Y /proc/1")
     told = proven("host-kill")
     assert inside(first(lab), "cat /proc/sys/kernel/random/boot_id; stat -c %Y /proc/1") != started
-    assert 0 < told["detected_s"] <= told["dns_switch_s"] <= LIMITS["dns_switch_max_s"] + BUSY_S
-    assert 0 < told["promoted_s"] <= told["rto_s"] <= LIMITS[RTO_LIMIT[told["fast_release"]]] + BUSY_S
-    # The host was silent all the time, and came back after it.
-    assert FAULT_S["host-kill"] < told["well_s"]
+    # All of it while the host was still gone: names, the leader, and customers who paid at the other site. How fast is
+    # the verb's own verdict, and a busy machine's boot of that host may interrupt payments once more.
+    gone_s = FAULT_S["host-kill"]
+    assert 0 < told["detected_s"] <= told["dns_switch_s"] < gone_s
+    assert 0 < told["promoted_s"] < gone_s and told["promoted_s"] <= told["rto_s"]
+    assert paid_within(told["promoted_s"], gone_s) > 0
+    # It was silent all the time, and came back after it.
+    assert gone_s < told["well_s"]
     assert told["failed_tries"] > 0
     assert told["failback_s"] > 0 and told["new_leader"] != first(lab)
     assert leader(lab) == first(lab)

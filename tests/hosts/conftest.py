@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from functools import cache
 
 import pytest
-import testinfra
 from testinfra.host import Host as Machine
 
 from infra.contract import Contract, Host, Role
+from tests.hosts.shell import Shell
 from till import stack
-from till.workplace import Workplace, opened
+from till.workplace import opened
 
 STACK = os.environ.get("TILL_STACK", "")
 
@@ -36,29 +36,16 @@ def contract() -> Contract:
 
 
 @pytest.fixture(scope="session")
-def workplace(contract: Contract) -> Iterator[Workplace]:
-    with opened(contract) as place:
-        lines = ["Host *"]
-        for option in place.ssh_options():
-            name, _, value = option.removeprefix("-o").partition("=")
-            lines.append(f"  {name} {value}")
-        lines.append(f"  ControlPath {place.folder}/cp/%C")
-        (place.folder / "ssh_config").write_text("\n".join(lines) + "\n")
-        yield place
-
-
-@pytest.fixture(scope="session")
-def machines(contract: Contract, workplace: Workplace) -> dict[str, Machine]:
+def machines(contract: Contract) -> Iterator[dict[str, Machine]]:
     """One testinfra host per host of the stack, as root."""
-    return {
-        host.name: testinfra.get_host(
-            f"ssh://{host.user}@{host.address}:{host.port}",
-            ssh_config=str(workplace.folder / "ssh_config"),
-            sudo=host.user != "root",
-            controlpersist=0,
-        )
-        for host in contract.hosts
-    }
+    with opened(contract) as workplace:
+        shells = {host.name: Shell(workplace, host.name) for host in contract.hosts}
+        found = {name: Machine(shell) for name, shell in shells.items()}
+        for name, shell in shells.items():
+            shell.set_host(found[name])
+        yield found
+        for shell in shells.values():
+            shell.end()
 
 
 @pytest.fixture

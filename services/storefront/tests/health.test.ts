@@ -6,7 +6,7 @@ import { after, before, beforeEach, test } from "node:test";
 import { health } from "../src/lib/health.ts";
 
 /** Longer than an answer is kept. */
-const KEPT_MS = 300;
+const KEPT_MS = 600;
 type Answer = (response: ServerResponse) => void;
 const well: Answer = (response) => void response.writeHead(200).end("{}");
 const unwell: Answer = (response) => void response.writeHead(503).end("{}");

@@ -5,7 +5,7 @@ import * as paypal from "./paypal.ts";
 
 const DEADLINE_MS = 1000;
 /** The edge keeps a good answer for up to a second besides. */
-const CACHED_MS = 250;
+const CACHED_MS = 500;
 /** A store that has not told of its database by then is asked whether it is there at all. */
 const PATIENCE_MS = 250;
 /** PayPal is asked less often: it is not ours, and its answer moves no traffic. */
