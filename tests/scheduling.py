@@ -29,6 +29,8 @@ FIRST = "tests/fleet/test_converged.py"
 MATRIX = "matrix"
 SHARDS_FILE = Path(__file__).with_name("faults.yml")
 RESULTS = CHECKOUT / ".till" / "tests" / "faults.jsonl"
+# All of the matrix that was collected, whatever of it runs.
+TESTS = pytest.StashKey[set[str]]()
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     """The lab's tests first, and of these the one of a lab that just came up; the matrix in the order of its table."""
+    config.stash[TESTS] = {item.nodeid for item in items if item.get_closest_marker(MATRIX)}
+    # Other choices (-k, -m) are made meanwhile.
+    yield
     asked = config.getoption("--faults")
     if asked is None:
         items.sort(key=lambda item: (not needs_lab(item.nodeid), file_of(item.nodeid) != FIRST))
@@ -99,11 +104,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     chosen.sort(key=lambda item: files.index(file_of(item.nodeid)))
     kept = {item.nodeid for item in chosen}
     config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in kept])
-    config.stash[TESTS] = {item.nodeid for item in items if item.get_closest_marker(MATRIX)}
     items[:] = chosen
-
-
-TESTS = pytest.StashKey[set[str]]()
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
