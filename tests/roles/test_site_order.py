@@ -314,3 +314,9 @@ def asked(folder: Path, text: str, state: str, order: str, kind: str, held: str 
     done = subprocess.run([lua, *arguments], cwd=folder, capture_output=True, text=True, timeout=10)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+def test_nameservers_name_themselves_as_the_edge_knows_them() -> None:
+    """Else the edge keeps no answer for them, and each of them asks the shop anew."""
+    edge = yaml.safe_load((ROLE.parent / "edge" / "defaults" / "main.yml").read_text())
+    assert f"useragent = '{edge['edge_checker_agent']}'" in rendered("sites.lua.j2", **URLS)
