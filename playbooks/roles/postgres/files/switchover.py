@@ -29,7 +29,9 @@ import yaml
 
 SETTINGS = Path("/etc/patroni/patroni.yml")
 WRITE_INTERVAL_S = 0.05
-POLL_INTERVAL_S = 0.05
+# Each question is a handshake that the promotion waits for on a slow host.
+POLL_INTERVAL_S = 0.1
+RECONNECT_INTERVAL_S = 0.1
 # Writes go on for so long after the switch, so that a pause at its end is seen.
 SETTLE_S = 2.0
 REST_TIMEOUT_S = 5
@@ -105,7 +107,7 @@ class Writes(threading.Thread):
                         cursor.execute(WRITE)
                         self.acknowledged.append(time.monotonic())
             except psycopg2.Error:
-                self.over.wait(WRITE_INTERVAL_S)
+                self.over.wait(RECONNECT_INTERVAL_S)
 
     def pause_s(self) -> float:
         return max((later - earlier for earlier, later in pairwise(self.acknowledged)), default=0.0)
