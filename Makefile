@@ -37,7 +37,7 @@ lint-format:
 	$(BIN)/ruff format --check .
 
 lint-types:
-	$(BIN)/mypy benchmarks infra till tools
+	$(BIN)/mypy benchmarks infra till till_host tools
 
 lint-ansible:
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ansible-lint --offline --profile production --strict playbooks

@@ -16,7 +16,7 @@ from infra.lab import docker, machine
 CHECKOUT = Path(__file__).resolve().parent.parent
 LABEL = "till.benchmark"
 WORK = "/bench"
-PROGRAMS = "/usr/local/lib/till"
+PROGRAMS = "/opt/till-host/current"
 MEASURE = f"{PROGRAMS}/measure.py"
 # PID 1 also collects a stopped PostgreSQL, without which pg_ctl would wait for it in vain.
 PID_1 = 'sleep "$1" & wait $!'
@@ -56,8 +56,8 @@ def running(image: str, lifetime_s: int) -> Iterator[Container]:
         )
         container = Container(name)
         container.shell(f"mkdir -p {PROGRAMS}", timeout_s=30)
-        for file in (*sorted(_role_files().glob("*.py")), CHECKOUT / "benchmarks" / "files" / "measure.py"):
-            docker.run("cp", str(file), f"{name}:{PROGRAMS}/{file.name}")
+        for path in (CHECKOUT / "till_host", CHECKOUT / "benchmarks" / "files" / "measure.py"):
+            docker.run("cp", str(path), f"{name}:{PROGRAMS}/{path.name}")
         yield container
     finally:
         # A second signal must not cut the removal short.
@@ -69,10 +69,6 @@ def running(image: str, lifetime_s: int) -> Iterator[Container]:
         finally:
             signal.signal(signal.SIGINT, interrupted)
             signal.signal(signal.SIGTERM, before)
-
-
-def _role_files() -> Path:
-    return CHECKOUT / "playbooks" / "roles" / "pgbackrest" / "files"
 
 
 def _remove_ended() -> None:

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from till.paths import PLAYBOOKS
+from till.paths import CHECKOUT
 from tools.machine import found
 
 ADDRESSES = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
@@ -31,10 +31,11 @@ START_DEADLINE_S = 30
 # What the program finds on a host, found elsewhere.
 PROGRAM = """
 import pathlib, sys
-sys.path[:0] = {folders!r}
-import lease, till_etcd
-till_etcd.PKI, till_etcd.PORT, lease.SETTINGS = {pki!r}, {port}, pathlib.Path({settings!r})
-sys.exit(lease.main(sys.argv[1:]))
+sys.path.insert(0, {checkout!r})
+from till_host import etcd
+from till_host.change_lock import program
+etcd.PKI, etcd.PORT, program.SETTINGS = {pki!r}, {port}, pathlib.Path({settings!r})
+sys.exit(program.main(sys.argv[1:]))
 """
 
 
@@ -60,10 +61,9 @@ class Store:
 
     def program(self, *arguments: str) -> list[str]:
         """The command line of `lease`, as on a host."""
-        folders = [str(PLAYBOOKS / "roles" / role / "files") for role in ("stack_lease", "etcd_client")]
         settings = self.folder / "lease.json"
         settings.write_text(json.dumps({"etcd": list(ADDRESSES), "etcd_timeout_s": 1}))
-        text = PROGRAM.format(folders=folders, pki=str(self.folder), port=self.port, settings=str(settings))
+        text = PROGRAM.format(checkout=str(CHECKOUT), pki=str(self.folder), port=self.port, settings=str(settings))
         return [sys.executable, "-c", text, *arguments]
 
     def show(self) -> dict[str, Any] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from till.errors import UsageError
-from tools import apprise, directus, paths, patroni
+from tools import apprise, directus, host_package, paths, patroni
 from tools.pins import version
 
 
@@ -14,6 +14,7 @@ def variables() -> dict[str, str]:
         "till_directus_bundle": directus.bundle(),
         "till_patroni_wheels": patroni.wheels(),
         "till_apprise": apprise.packages(),
+        "till_host_package": host_package.wheel(),
     }
     missing = [str(path) for path in found.values() if not path.is_file()]
     if missing:

@@ -14,8 +14,8 @@ from till.workplace import Workplace
 # majority of the consensus store Patroni tells what it knew last, so that is asked first.
 ASK = """
 import json, ssl, sys, urllib.request as web
-sys.path.insert(0, "/usr/local/lib/till")
-from till_etcd import Etcd
+sys.path.insert(0, "/opt/till-host/current")
+from till_host.etcd import Etcd
 name, *stores = sys.argv[1:]
 try:
     Etcd(stores, 3).get("/till/majority")

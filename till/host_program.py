@@ -10,7 +10,7 @@ from infra.contract import Contract, Host, Role
 from till.errors import HostUnreachable, TillError, UsageError
 from till.workplace import UNREACHED, Workplace
 
-FOLDER = "/usr/local/lib/till"
+FOLDER = "/opt/till-host/current/bin"
 NOT_THERE = 127
 
 

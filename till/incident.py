@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from infra.contract import Host
-from till import host_program, incident_document, journal, probe
+from till import host_program, journal, probe
 from till.errors import HostUnreachable, TillError, UsageError
 from till.paths import CHECKOUT, STATE, journal_file
 from till.thresholds import thresholds
 from till.workplace import Workplace
+from till_host.notifications import incident_document
 
 TEMPLATE = CHECKOUT / "templates" / "incident.md.j2"
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from till.incident_document import PEOPLE
+from till_host.notifications.incident_document import PEOPLE
 
 
 def render(template: Path, **known: Any) -> str:

@@ -15,8 +15,8 @@ from typing import Any
 from till import incident, markdown
 from till.deploy_record import NAME, Record, Step
 from till.deploy_traffic import totals
-from till.incident_document import PEOPLE
 from till.paths import CHECKOUT
+from till_host.notifications.incident_document import PEOPLE
 
 TEMPLATE = CHECKOUT / "templates" / "post_mortem.md.j2"
 SEAL = re.compile(r"<!-- Till wrote what stands above, SHA-256 ([0-9a-f]{64}). Changed, Till leaves all as it is. -->")

@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from till import incident_document, markdown
+from till import markdown
 from till.deploy_record import Record
 from till.gates import Verdict
 from till.paths import CHECKOUT, signoffs_dir
 from till.signoff import SHOWN_DIGEST
+from till_host.notifications import incident_document
 
 TEMPLATE = CHECKOUT / "templates" / "signoff.md.j2"
 WORDS = {True: "yes", False: "no", None: "-"}

@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# Where the role puts Till's own programs; the disk is probed by the function that drills use.
-PROGRAMS = "/usr/local/lib/till"
+# Where hosts have Till's own programs; the disk is probed by the function that drills use.
+PROGRAMS = "/opt/till-host/current"
 PAGE_BYTES = 8192
 PAGES_AT_ONCE = 512
 CPU_V1 = Path("/sys/fs/cgroup/cpuacct/cpuacct.usage")
@@ -57,7 +57,9 @@ def probe(request: dict[str, Any]) -> dict[str, Any]:
     """The disk's sequential write rate, as drills measure it, over `bytes`."""
     sys.path.insert(0, PROGRAMS)
     os.sync()
-    rate = importlib.import_module("till_scratch").write_rate(Path(request["folder"]), request["bytes"] >> 20)
+    rate = importlib.import_module("till_host.backups.scratch").write_rate(
+        Path(request["folder"]), request["bytes"] >> 20
+    )
     return {"bytes_per_s": float(rate)}
 
 

@@ -190,6 +190,6 @@ def write_wal(lab: Contract, segments: int = 1) -> None:
 
 def archived(lab: Contract) -> Any:
     with opened(lab) as workplace:
-        told = workplace.ssh(restore.leader(workplace) or "ops", "/usr/local/lib/till/wal-archive facts")
+        told = workplace.ssh(restore.leader(workplace) or "ops", "/opt/till-host/current/bin/wal-archive facts")
     facts = json.loads(told.stdout or "{}")
     return facts.get("leads") and not facts["ready_files"] and not facts["failing"]

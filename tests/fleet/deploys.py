@@ -17,7 +17,7 @@ from till.thresholds import thresholds
 POLICY = thresholds()["rollout"]
 PER_S = 20
 PHASE_WITHIN_S = 180
-SLOTS = "/usr/local/lib/till/slots"
+SLOTS = "/opt/till-host/current/bin/slots"
 
 
 def serve_built(lab: Contract) -> None:

@@ -17,7 +17,7 @@ from till.thresholds import host_policy
 
 FAULT_S = host_policy()["failover_drill_fault_s"]
 UNIT = "till-drill-failover.service"
-PROGRAM = "/usr/local/lib/till/drill-failover"
+PROGRAM = "/opt/till-host/current/bin/drill-failover"
 POLICY, KEPT = "/etc/till/drill-failover.json", "/var/lib/till/drill-failover.kept"
 ROAD = "ssh -F /etc/till/drill-failover.ssh"
 # What is left of each kind on a host: nothing must be.

@@ -203,8 +203,8 @@ def test_a_full_repository_is_named_and_the_old_backups_stay(lab: Contract) -> N
 def test_a_clock_that_is_off_by_a_day_is_named(lab: Contract) -> None:
     off = (
         "import runpy, sys, time; real = time.time; time.time = lambda: real() + 86400;"
-        " sys.argv = ['backup', 'facts']; sys.path.insert(0, '/usr/local/lib/till');"
-        " runpy.run_path('/usr/local/lib/till/backup', run_name='__main__')"
+        " sys.argv = ['backup', 'facts']; "
+        " runpy.run_path('/opt/till-host/current/bin/backup', run_name='__main__')"
     )
     told = json.loads(inside("ops", f'python3 -c "{off}"').splitlines()[-1])
     # PostgreSQL's host tells whole seconds, and how long its answer was on its way is not known.
@@ -249,11 +249,11 @@ def test_a_repository_that_is_away_for_an_hour_is_named_the_shop_goes_on_and_not
         for told in ("the archiver fails", "of what is kept before it is dropped"):
             until(
                 f"nobody says that {told}",
-                lambda told=told: told in inside(first, "/usr/local/lib/till/wal-archive watch 2>&1 || true"),
+                lambda told=told: told in inside(first, "/opt/till-host/current/bin/wal-archive watch 2>&1 || true"),
                 120,
             )
         assert smoke.run(lab, Progress())["payment_status"] == "completed"
-        facts = json.loads(inside(first, "/usr/local/lib/till/wal-archive facts"))
+        facts = json.loads(inside(first, "/opt/till-host/current/bin/wal-archive facts"))
         assert facts["ready_files"] >= SEGMENTS_PER_HOUR and facts["queue_ratio"] < 1, facts
         suite = host_suite("wal_reaches")
         assert suite.returncode == 1, suite.stdout

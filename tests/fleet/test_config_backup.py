@@ -165,7 +165,7 @@ def test_a_wrong_password_is_refused_in_clear_words(pushed: dict[str, Any], scra
         "cache": f"{scratch}/cache",
     }
     inside("alpha", f"echo wrong > {scratch}/wrong; echo '{json.dumps(settings)}' > {scratch}/settings.json")
-    done = tried("alpha", f"/usr/local/lib/till/config-backup run {scratch}/settings.json")
+    done = tried("alpha", f"/opt/till-host/current/bin/config-backup run {scratch}/settings.json")
     assert done.returncode == 1
     assert "does not open" in done.stderr
     assert "till provision lab --tags config_backup" in done.stderr

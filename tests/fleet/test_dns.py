@@ -196,7 +196,7 @@ def serials(lab: Contract) -> set[int]:
 def test_what_a_certificate_order_writes_is_signed_on_every_nameserver(lab: Contract, answers: Answers) -> None:
     assert lab.names.dnssec, "the lab's zone is signed (till:dnssec)"
     before, edge = serials(lab), third_view()
-    hook = f"CERTBOT_DOMAIN={lab.names.shop} CERTBOT_VALIDATION=till-test /usr/local/lib/till/acme-dns"
+    hook = f"CERTBOT_DOMAIN={lab.names.shop} CERTBOT_VALIDATION=till-test /opt/till-host/current/bin/acme-dns"
     zone, challenge = lab.names.zone, f"_acme-challenge.{lab.names.shop}"
     inside(edge, f"{hook} add")
     try:
@@ -217,9 +217,9 @@ def test_a_nameserver_that_lost_its_key_and_its_step_is_brought_back(lab: Contra
     credentials = "/etc/till/credentials/nameserver.json"
     try:
         inside("ops", f"""sed -i 's/"dnssec_key": "[^"]*"/"dnssec_key": ""/' {credentials}""")
-        serial = json.loads(inside("ops", "/usr/local/lib/till/zone read"))
+        serial = json.loads(inside("ops", "/opt/till-host/current/bin/zone read"))
         assert serial["complete"] is False
-        inside("ops", f"/usr/local/lib/till/zone write {serial['serial'] + 1}")
+        inside("ops", f"/opt/till-host/current/bin/zone write {serial['serial'] + 1}")
         assert signatures.key(ops, zone) is None
         code, told, _ = till("status", STACK)
         assert (code, told["ok"]) != (0, True)

@@ -53,7 +53,7 @@ def test_a_fault_heals_by_itself_when_nobody_is_left_to_heal_it(lab: Contract) -
         # It is said before it stands.
         signs = "nft list tables; systemctl --failed --no-legend; ls /run/systemd/system"
         until(f"no {sign}", lambda sign=sign, signs=signs: sign in inside(other, signs), 5)
-        refused = inside(other, "/usr/local/lib/till/fault begin dns-kill --for 5 2>&1 || true")
+        refused = inside(other, "/opt/till-host/current/bin/fault begin dns-kill --for 5 2>&1 || true")
         assert f"{kind} stands already" in refused
         until("it does not heal itself", lambda: traces(lab) == {}, 60)
 

@@ -74,7 +74,7 @@ def write(host: str, text: str) -> None:
 
 
 def state(host: str) -> dict[str, object]:
-    return dict(json.loads(inside(host, "/usr/local/lib/till/failback state")))
+    return dict(json.loads(inside(host, "/opt/till-host/current/bin/failback state")))
 
 
 def taken_away(lab: Contract) -> str:

@@ -69,7 +69,7 @@ def elsewhere() -> Iterator[tuple[subprocess.Popen[str], int]]:
 
 
 def slots(host: str, *words: str) -> subprocess.CompletedProcess[str]:
-    command = ["docker", "exec", container(host), "/usr/local/lib/till/slots", *words]
+    command = ["docker", "exec", container(host), "/opt/till-host/current/bin/slots", *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
@@ -106,12 +106,12 @@ def test_a_killed_holder_is_taken_over_within_the_lease_and_its_late_writes_are_
     assert held.token > zombie
     # Needs `slots switch SLOT --fence TOKEN`, which checks till_fence.fenced before it changes anything.
     for host in (one.name for one in lab.hosts if Role.APP in one.roles):
-        serving = json.loads(inside(host, "/usr/local/lib/till/slots show"))["active"]
+        serving = json.loads(inside(host, "/opt/till-host/current/bin/slots show"))["active"]
         assert slots(host, "switch", serving, f"--fence={held.token}").returncode == 0
         late = slots(host, "switch", "none", f"--fence={zombie}")
         assert late.returncode == 1
         assert f"a newer change (token {held.token}) has taken over" in late.stderr
-        assert json.loads(inside(host, "/usr/local/lib/till/slots show"))["active"] == serving
+        assert json.loads(inside(host, "/opt/till-host/current/bin/slots show"))["active"] == serving
 
 
 @pytest.mark.matrix

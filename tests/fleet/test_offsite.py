@@ -43,7 +43,7 @@ def converge(contract: Contract) -> int:
 
 def watched(lab: Contract) -> str:
     """What the watch over the archive says on the leader."""
-    return inside(leader(lab), "/usr/local/lib/till/wal-archive watch 2>&1 || true")
+    return inside(leader(lab), "/opt/till-host/current/bin/wal-archive watch 2>&1 || true")
 
 
 @pytest.fixture(scope="module")

@@ -108,10 +108,10 @@ def test_provision_makes_the_names_once_and_tells_what_it_would_change(provided:
 def test_certificates_are_ordered_through_the_delegation(provided: Contract, server: Provider) -> None:
     inside("alpha", f"mv {PUBLIC} {PUBLIC}.kept")
     try:
-        assert "issued" in inside("alpha", "/usr/local/lib/till/certificate renew 2>&1")
+        assert "issued" in inside("alpha", "/opt/till-host/current/bin/certificate renew 2>&1")
     finally:
         inside("alpha", f"test -e {PUBLIC} || mv {PUBLIC}.kept {PUBLIC}; rm -f {PUBLIC}.kept")
-    assert "good" in inside("alpha", "/usr/local/lib/till/certificate served 10")
+    assert "good" in inside("alpha", "/opt/till-host/current/bin/certificate served 10")
 
 
 def test_names_move_with_the_leader_and_back(provided: Contract, server: Provider) -> None:

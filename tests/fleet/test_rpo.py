@@ -20,11 +20,11 @@ ORDERS = "SELECT payment_intent_id FROM orders"
 # The newest that the repository alone can give: fetched beside, recovered, asked, removed.
 FROM_REPOSITORY = f"""
 import json, sys, time
-sys.path.insert(0, "/usr/local/lib/till")
+sys.path.insert(0, "/opt/till-host/current")
 from pathlib import Path
-from till_pgbackrest import info, settings
-from till_scratch import Scratch
-import till_backup_plan as plan
+from till_host.backups import plan
+from till_host.backups.pgbackrest import info, settings
+from till_host.backups.scratch import Scratch
 stanza, began = settings()["stanza"], time.time()
 scratch = Scratch(Path("/var/lib/postgresql/rpo"), "/usr/lib/postgresql/15/bin", 5497)
 try:

@@ -141,7 +141,7 @@ def test_what_a_channel_does_not_take_waits_and_is_told_once_in_order(lab: Contr
 
 def put(host: str, event: dict[str, str]) -> None:
     subprocess.run(
-        ["docker", "exec", "--interactive", container(host), "/usr/local/lib/till/notify", "put"],
+        ["docker", "exec", "--interactive", container(host), "/opt/till-host/current/bin/notify", "put"],
         input=json.dumps(event), text=True, check=True, timeout=30,
     )  # fmt: skip
 

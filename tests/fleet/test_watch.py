@@ -36,7 +36,7 @@ globalThis.fetch = (where, how) =>
     ? Promise.reject(new TypeError("broken on purpose"))
     : real(where, how);
 """
-SLOTS = "/usr/local/lib/till/slots show"
+SLOTS = "/opt/till-host/current/bin/slots show"
 
 
 @pytest.fixture(scope="module")

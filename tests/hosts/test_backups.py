@@ -10,7 +10,7 @@ from testinfra.host import Host as Machine
 
 from infra.contract import Contract, Host, Role
 
-BACKUP = "/usr/local/lib/till/backup"
+BACKUP = "/opt/till-host/current/bin/backup"
 STRANGER = """
 import socket, ssl, sys
 trust = ssl.create_default_context(cafile="/etc/till/pki/ca.pem")
@@ -81,7 +81,7 @@ def test_retention_is_that_of_policy(host: Host, machine: Machine) -> None:
 
 @pytest.mark.roles(Role.DATABASE)
 def test_wal_reaches_the_repository(host: Host, machine: Machine) -> None:
-    facts = json.loads(machine.check_output("/usr/local/lib/till/wal-archive facts"))
+    facts = json.loads(machine.check_output("/opt/till-host/current/bin/wal-archive facts"))
     assert not facts["failing"] and not facts["offsite_failing"], facts
     assert facts["queue_ratio"] < float(str(policy(machine, "backup")["queue_alarm_ratio"]))
     if facts["leads"]:
@@ -100,4 +100,4 @@ def test_nobody_talks_to_pgbackrest_without_a_certificate(host: Host, machine: M
 @pytest.mark.roles(Role.DATABASE)
 def test_no_restore_is_under_way(host: Host, machine: Machine) -> None:
     assert not machine.file("/var/lib/till/restoring").exists
-    assert machine.check_output("/usr/local/lib/till/restore state") == "{}"
+    assert machine.check_output("/opt/till-host/current/bin/restore state") == "{}"

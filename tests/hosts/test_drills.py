@@ -10,7 +10,7 @@ from testinfra.host import Host as Machine
 from infra.contract import Contract, Host, Role
 from tests.policy import POLICY
 
-GATE = "/usr/local/lib/till/drill-gate"
+GATE = "/opt/till-host/current/bin/drill-gate"
 ROAD = "ssh -F /etc/till/drill-failover.ssh"
 
 
@@ -65,14 +65,14 @@ def test_the_key_is_let_in_from_one_address_to_one_command(host: Host, machine: 
         told = machine.check_output(f"sshd -T -C user={user},host={holder.name},addr={address}")
         files = next(line for line in told.splitlines() if line.startswith("authorizedkeysfile"))
         assert ("/etc/ssh/till-drill/authorized_keys" in files) is there, (user, address)
-    for program in (GATE, "/usr/local/lib/till/fault"):
+    for program in (GATE, "/opt/till-host/current/bin/fault"):
         found = machine.file(program)
         assert (found.user, found.group, found.mode) == ("root", "root", 0o755)
 
 
 @pytest.mark.roles(Role.EDGE)
 def test_no_fault_stands_and_a_killed_host_would_stay_silent(host: Host, machine: Machine) -> None:
-    assert json.loads(machine.check_output("/usr/local/lib/till/fault status"))["fault"] is None
+    assert json.loads(machine.check_output("/opt/till-host/current/bin/fault status"))["fault"] is None
     assert machine.run("nft list table inet till_fault").rc != 0
     assert machine.service("till-fault-hold.service").is_enabled
     assert machine.check_output("systemctl show -P Before till-fault-hold.service").split().count("sysinit.target") == 1

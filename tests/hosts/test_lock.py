@@ -12,7 +12,7 @@ from infra.contract import Contract, Host, Role
 
 @pytest.mark.roles(Role.ETCD)
 def test_every_member_tells_who_changes_the_stack(host: Host, machine: Machine, contract: Contract) -> None:
-    assert set(json.loads(machine.check_output("/usr/local/lib/till/lease show"))) == {"holder"}
+    assert set(json.loads(machine.check_output("/opt/till-host/current/bin/lease show"))) == {"holder"}
     settings = json.loads(machine.check_output("cat /etc/till/lease.json"))
     # Its own member first: the others may be on the other side of a cut.
     assert settings["etcd"][0] == host.address
@@ -21,7 +21,10 @@ def test_every_member_tells_who_changes_the_stack(host: Host, machine: Machine, 
 
 @pytest.mark.roles(Role.APP)
 def test_every_host_with_slots_can_tell_an_older_change(host: Host, machine: Machine) -> None:
-    ask = "import sys; sys.path.insert(0, '/usr/local/lib/till'); import till_fence; till_fence.fenced({'fence': 2}, 1)"
+    ask = (
+        "import sys; sys.path.insert(0, '/opt/till-host/current'); from till_host.slots import fence;"
+        " fence.fenced({'fence': 2}, 1)"
+    )
     told = machine.run(f'/usr/bin/python3 -c "{ask}"')
     assert told.rc == 1
     assert "a newer change (token 2) has taken over" in told.stderr

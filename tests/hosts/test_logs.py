@@ -135,7 +135,7 @@ def test_retention_is_the_policys(host: Host, machine: Machine) -> None:
     assert "NextElapseUSecMonotonic=infinity" not in timer
     assert machine.check_output("systemctl show -p Result --value till-log-retention.service") == "success"
     # Nothing stands there that its age should have removed.
-    due = machine.check_output("/usr/local/lib/till/log-retention --check").splitlines()
+    due = machine.check_output("/opt/till-host/current/bin/log-retention --check").splitlines()
     assert [deed for deed in due if deed.startswith("remove ")] == []
 
 

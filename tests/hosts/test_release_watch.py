@@ -16,7 +16,7 @@ ROAD = "ssh -F /etc/till/release-watch.ssh"
 @pytest.mark.roles(Role.MONITORING)
 def test_it_goes_on_after_a_reboot_and_judges_by_policy(host: Host, machine: Machine) -> None:
     assert machine.service("till-release-watch.service").is_enabled
-    assert "watch" in json.loads(machine.check_output("/usr/local/lib/till/release-watch show"))
+    assert "watch" in json.loads(machine.check_output("/opt/till-host/current/bin/release-watch show"))
     settings = json.loads(machine.check_output("cat /etc/till/release-watch.json"))
     assert settings["thresholds"]["watch"] == thresholds()["watch"]
 
@@ -33,4 +33,4 @@ def test_it_reaches_every_edge_for_slots_alone(host: Host, machine: Machine, con
 def test_its_key_is_bound_to_its_host_and_its_gate(host: Host, machine: Machine, contract: Contract) -> None:
     address = next(one.address for one in contract.hosts if Role.MONITORING in one.roles)
     (line,) = machine.check_output("cat /etc/ssh/till-watch/authorized_keys").splitlines()
-    assert line.startswith(f'restrict,from="{address}",command="/usr/local/lib/till/watch-gate" ssh-ed25519 ')
+    assert line.startswith(f'restrict,from="{address}",command="/opt/till-host/current/bin/watch-gate" ssh-ed25519 ')

@@ -23,7 +23,7 @@ def test_every_host_delivers_and_nothing_waits(host: Host, machine: Machine) -> 
 
 def test_channels_are_the_stacks_and_apprise_understands_them(host: Host, machine: Machine, contract: Contract) -> None:
     assert json.loads(machine.check_output("cat /etc/till/credentials/notify.json")) == contract.channels()
-    assert machine.run("/usr/local/lib/till/notify check").rc == 0
+    assert machine.run("/opt/till-host/current/bin/notify check").rc == 0
     assert machine.check_output("stat -c '%a %U %G' /etc/till/credentials/notify.json") == "600 root root"
 
 
@@ -49,7 +49,7 @@ def test_alerts_reach_the_same_channels(host: Host, machine: Machine) -> None:
 
 @pytest.mark.roles(Role.DATABASE)
 def test_failback_is_as_policy_says(host: Host, machine: Machine, contract: Contract) -> None:
-    state = json.loads(machine.check_output("/usr/local/lib/till/failback state"))
+    state = json.loads(machine.check_output("/opt/till-host/current/bin/failback state"))
     automatic = POLICY["failback_policy"] == "automatic"
     assert (state["policy"]["automatic"], state["policy"]["after_s"]) == (automatic, POLICY["failback_after_s"])
     preferred = host.site == successor.preferred(contract) and Role.EDGE in host.roles

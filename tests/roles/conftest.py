@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from tests.programs import load
+from till_host.slots import edge, haproxy
+from till_host.slots import state as slots
 
 POLICY = {
     "ports": {"blue": 3001, "green": 3002},
@@ -29,20 +30,19 @@ EMPTY = {
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Paths of the programs inside a temporary folder."""
     (tmp_path / "storefront.json").write_text(json.dumps(POLICY))
-    for module, places in {
-        "till_slots": {"SETTINGS": "storefront.json", "STATE": "slots.json", "LOCK": "lock"},
-        "till_haproxy": {"SOCKET": "haproxy/admin.sock"},
-        "till_backend": {
+    modules: dict[ModuleType, dict[str, str]] = {
+        slots: {"SETTINGS": "storefront.json", "STATE": "slots.json", "LOCK": "lock"},
+        haproxy: {"SOCKET": "haproxy/admin.sock"},
+        edge: {
             "EDGE": "haproxy",
             "BACKEND": "haproxy/slots.cfg",
             "TOKENS": "haproxy/tokens.map",
             "GIVEN": "haproxy/given.map",
             "ASSETS": "haproxy/assets.map",
         },
-    }.items():
-        loaded = load("storefront", module)
-        monkeypatch.setitem(sys.modules, module, loaded)
+    }
+    for module, places in modules.items():
         for name, path in places.items():
-            monkeypatch.setattr(loaded, name, tmp_path / path)
+            monkeypatch.setattr(module, name, tmp_path / path)
     (tmp_path / "haproxy").mkdir()
     return tmp_path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,17 +12,13 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-ROLES = Path(__file__).parents[2] / "playbooks" / "roles"
-sys.path.insert(0, str(ROLES / "pgbackrest" / "files"))
-sys.path.insert(0, str(ROLES / "backup_repository" / "files"))
+from till_host import textfile_metrics
+from till_host.backups import pgbackrest, plan, repository, scratch
+from till_host.backups import stanza as stanzas
+from till_host.backups import wal as segments
 
-import till_backup_plan as plan  # noqa: E402
-import till_metrics  # noqa: E402
-import till_pgbackrest  # noqa: E402
-import till_repository  # noqa: E402
-import till_scratch  # noqa: E402
-import till_stanza  # noqa: E402
-import till_wal  # noqa: E402
+ROLES = Path(__file__).parents[2] / "playbooks" / "roles"
+
 
 MB = 1 << 20
 HOUR_S = 3600
@@ -37,7 +32,7 @@ POLICY = {
     "free_ratio_min": 0.1,
     "clock_offset_max_s": 30,
 }
-S = till_wal.Segment
+S = segments.Segment
 
 
 @pytest.mark.parametrize(
@@ -153,7 +148,7 @@ def stanza(system_id: int, *backups: dict[str, Any]) -> dict[str, Any]:
 def test_a_repository_that_knows_this_database_or_none_is_taken(
     found: dict[str, Any], running: str, repository: int, verdict: str
 ) -> None:
-    assert till_stanza.judge(found, running, repository) == verdict
+    assert stanzas.judge(found, running, repository) == verdict
 
 
 @pytest.mark.parametrize(
@@ -166,8 +161,8 @@ def test_a_repository_that_knows_this_database_or_none_is_taken(
     ],
 )
 def test_a_repository_that_keeps_another_database_is_refused(found: dict[str, Any], repository: int) -> None:
-    with pytest.raises(till_pgbackrest.Fault, match="another database") as refused:
-        till_stanza.judge(found, "7", repository)
+    with pytest.raises(pgbackrest.Fault, match="another database") as refused:
+        stanzas.judge(found, "7", repository)
     assert "till restore STACK --to latest" in str(refused.value)
     assert ("--repository 2" in str(refused.value)) is (repository == 2)
 
@@ -182,8 +177,8 @@ def test_a_gap_is_past_once_a_backup_was_begun_behind_it() -> None:
 @pytest.fixture
 def other_backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Another backup that runs; what it holds."""
-    monkeypatch.setattr(till_repository, "LOCK", tmp_path / "lock")
-    monkeypatch.setattr(till_repository, "LOOK_INTERVAL_S", 0.01)
+    monkeypatch.setattr(repository, "LOCK", tmp_path / "lock")
+    monkeypatch.setattr(repository, "LOOK_INTERVAL_S", 0.01)
     with (tmp_path / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield lock
@@ -192,13 +187,13 @@ def other_backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[An
 def test_a_backup_that_is_under_way_is_waited_for(other_backup: Any) -> None:
     threading.Timer(0.2, other_backup.close).start()
     began = time.monotonic()
-    with till_repository.alone():
+    with repository.alone():
         assert time.monotonic() - began >= 0.2
 
 
 def test_one_that_does_not_end_is_named(other_backup: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(till_repository, "ALONE_WITHIN_S", 0.05)
-    with pytest.raises(till_pgbackrest.Fault, match="a backup is under way"), till_repository.alone():
+    monkeypatch.setattr(repository, "ALONE_WITHIN_S", 0.05)
+    with pytest.raises(pgbackrest.Fault, match="a backup is under way"), repository.alone():
         pytest.fail("two at once")
 
 
@@ -210,9 +205,9 @@ def test_a_leader_that_is_gone_is_no_fault_of_the_clock() -> None:
 def test_names_of_segments_there_and_back(size_mb: int) -> None:
     for number in (0, 1, 255, 256, 4095, 4096, 70_000):
         one = S(3, number)
-        assert till_wal.parse(till_wal.name(one, size_mb * MB), size_mb * MB) == one
+        assert segments.parse(segments.name(one, size_mb * MB), size_mb * MB) == one
     # From PostgreSQL itself: pg_walfile_name of 1/0 with segments of 16 MB.
-    assert till_wal.name(S(1, 256), 16 * MB) == "000000010000000100000000"
+    assert segments.name(S(1, 256), 16 * MB) == "000000010000000100000000"
 
 
 def test_what_the_archive_holds() -> None:
@@ -223,7 +218,7 @@ def test_what_the_archive_holds() -> None:
         "00000002.history",
         "0000000100000000",
     ]
-    assert till_wal.archived(files, 16 * MB) == {S(1, 3)}
+    assert segments.archived(files, 16 * MB) == {S(1, 3)}
 
 
 @pytest.mark.parametrize(
@@ -244,46 +239,46 @@ def test_what_the_archive_holds() -> None:
     ],
 )
 def test_gaps(
-    there: set[till_wal.Segment],
+    there: set[segments.Segment],
     histories: dict[int, dict[int, int]],
-    missing: list[tuple[till_wal.Segment, till_wal.Segment]],
+    missing: list[tuple[segments.Segment, segments.Segment]],
 ) -> None:
-    assert [(gap.first, gap.last) for gap in till_wal.gaps(there, histories)] == missing
+    assert [(gap.first, gap.last) for gap in segments.gaps(there, histories)] == missing
 
 
 def test_a_history_tells_where_its_ancestors_ended() -> None:
     text = "1\t0/5000060\tno recovery target specified\n\n2\t1/9A000028\tbefore 2026-01-31 13:05:00+00\n"
-    assert till_wal.switches(text, 16 * MB) == {1: 5, 2: 256 + 0x9A}
+    assert segments.switches(text, 16 * MB) == {1: 5, 2: 256 + 0x9A}
 
 
 def test_a_repository_begun_on_a_later_timeline_needs_no_history(monkeypatch: pytest.MonkeyPatch) -> None:
     names = [f"0000000600000000/0000000600000000000000{number:02X}-{'0' * 40}.zst" for number in (5, 6, 8)]
-    monkeypatch.setattr(till_pgbackrest, "archive_files", lambda *_: names)
-    monkeypatch.setattr(till_pgbackrest, "repository_file", lambda *_: pytest.fail("asked for a history"))
-    assert till_pgbackrest.archive_gaps("till", info(), 4 * MB, 2) == ["000000060000000000000007"]
+    monkeypatch.setattr(pgbackrest, "archive_files", lambda *_: names)
+    monkeypatch.setattr(pgbackrest, "repository_file", lambda *_: pytest.fail("asked for a history"))
+    assert pgbackrest.archive_gaps("till", info(), 4 * MB, 2) == ["000000060000000000000007"]
 
 
 def test_a_missing_history_is_needed_by_backups_of_older_timelines_only(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_: object) -> str:
-        raise till_pgbackrest.Fault("unable to open missing file", 55)
+        raise pgbackrest.Fault("unable to open missing file", 55)
 
     names = [f"0000000{tl}00000000/0000000{tl}00000000000000{number:02X}-{'0' * 40}.zst" for tl, number in
              ((5, 3), (6, 5), (6, 7))]  # fmt: skip
-    monkeypatch.setattr(till_pgbackrest, "archive_files", lambda *_: names)
-    monkeypatch.setattr(till_pgbackrest, "repository_file", missing)
+    monkeypatch.setattr(pgbackrest, "archive_files", lambda *_: names)
+    monkeypatch.setattr(pgbackrest, "repository_file", missing)
     made = backup("full", HOUR_S)
     made["archive"] = {"start": "000000060000000000000005", "stop": "000000060000000000000005"}
     for begun_late in (info(made), info()):
-        assert till_pgbackrest.archive_gaps("till", begun_late, 4 * MB, 2) == ["000000060000000000000006"]
-    with pytest.raises(till_pgbackrest.Fault, match="missing file"):
-        till_pgbackrest.archive_gaps("till", info(made, backup("full", DAY_S)), 4 * MB, 2)
+        assert pgbackrest.archive_gaps("till", begun_late, 4 * MB, 2) == ["000000060000000000000006"]
+    with pytest.raises(pgbackrest.Fault, match="missing file"):
+        pgbackrest.archive_gaps("till", info(made, backup("full", DAY_S)), 4 * MB, 2)
 
 
 def test_metrics_are_written_whole(tmp_path: Path) -> None:
-    till_metrics.write("a.prom", [("x_seconds", {"type": "full"}, 12.5), ("y", {}, True)], tmp_path)
+    textfile_metrics.write("a.prom", [("x_seconds", {"type": "full"}, 12.5), ("y", {}, True)], tmp_path)
     assert (tmp_path / "a.prom").read_text() == 'x_seconds{type="full"} 12.5\ny 1\n'
     assert [path.name for path in tmp_path.iterdir()] == ["a.prom"]
-    till_metrics.write("a.prom", [], tmp_path / "absent")
+    textfile_metrics.write("a.prom", [], tmp_path / "absent")
 
 
 def test_pgbackrests_words_without_its_dates() -> None:
@@ -293,11 +288,11 @@ def test_pgbackrests_words_without_its_dates() -> None:
         "                                    HINT: are all available clusters in recovery?\n"
         "2026-01-31 13:05:00.789 P00   INFO: backup command end: aborted with exception [056]\n"
     )
-    told = till_pgbackrest.errors(said)
+    told = pgbackrest.errors(said)
     assert (
         told == "[056]: unable to find primary cluster - cannot proceed HINT: are all available clusters in recovery?"
     )
-    assert till_pgbackrest.errors("") == "no reason given"
+    assert pgbackrest.errors("") == "no reason given"
 
 
 def test_why_a_recovery_ended() -> None:
@@ -305,13 +300,13 @@ def test_why_a_recovery_ended() -> None:
         "2026-01-31 13:05:00.000 UTC [7] LOG:  last completed transaction was at log time 2026-01-31 13:00:01.5+00",
         "2026-01-31 13:05:00.001 UTC [7] FATAL:  recovery ended before configured recovery target was reached",
     ]
-    assert till_scratch.reason_of(log).startswith(
+    assert scratch.reason_of(log).startswith(
         "the archive ends before the target; its last transaction is of 2026-01-31"
     )
-    assert "invalid page" in till_scratch.reason_of(["LOG:  x", "PANIC:  WAL contains references to an invalid page"])
+    assert "invalid page" in scratch.reason_of(["LOG:  x", "PANIC:  WAL contains references to an invalid page"])
 
 
-class Starting(till_scratch.Scratch):
+class Starting(scratch.Scratch):
     """A database whose postmaster has no pid file for some looks, then `says` something and is there, or is not."""
 
     def __init__(self, folder: Path, says: str, there: bool) -> None:
@@ -327,21 +322,21 @@ class Starting(till_scratch.Scratch):
         if self.looks > 3:
             self.log.write_text(self.says)
         if not self.runs():
-            raise till_scratch.Fault("no such file")
+            raise scratch.Fault("no such file")
         return "f"
 
 
 def test_a_database_that_has_said_nothing_yet_is_not_taken_for_one_that_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(till_scratch, "POLL_S", 0.01)
+    monkeypatch.setattr(scratch, "POLL_S", 0.01)
     Starting(tmp_path, "LOG:  starting PostgreSQL 15", there=True).until_recovered(5)
-    with pytest.raises(till_scratch.Fault, match="recovery failed: FATAL:  no space"):
+    with pytest.raises(scratch.Fault, match="recovery failed: FATAL:  no space"):
         Starting(tmp_path, "FATAL:  no space", there=False).until_recovered(5)
 
 
 def test_a_disk_is_measured_and_left_clean(tmp_path: Path) -> None:
-    assert till_scratch.write_rate(tmp_path, 8) > 0
+    assert scratch.write_rate(tmp_path, 8) > 0
     assert list(tmp_path.iterdir()) == []
 
 
@@ -363,7 +358,7 @@ def test_a_wrong_key_is_told_from_a_repository_that_is_away() -> None:
     noise = (
         "[FormatError] unable to load info file '/r/backup.info'\nFormatError: key/value at line 1: \x9e\x01\nHINT: x"
     )
-    assert "key does not decrypt it" in till_pgbackrest.unreadable(noise)
-    assert "\x9e" not in till_pgbackrest.unreadable(noise)
+    assert "key does not decrypt it" in pgbackrest.unreadable(noise)
+    assert "\x9e" not in pgbackrest.unreadable(noise)
     away = "[HostConnectError] unable to connect to 'ops:8432': [111] Connection refused"
-    assert "decrypt" not in till_pgbackrest.unreadable(away) and "refused" in till_pgbackrest.unreadable(away)
+    assert "decrypt" not in pgbackrest.unreadable(away) and "refused" in pgbackrest.unreadable(away)

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from tests.programs import load
+from till_host.backups import config_backup
 
 
 @pytest.fixture(scope="module")
 def program() -> ModuleType:
     if not shutil.which("restic"):
         pytest.fail("restic is not here: run `tools/setup --tests`")
-    return load("config_backup", "config_backup")
+    return config_backup
 
 
 class Place:

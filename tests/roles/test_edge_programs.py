@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
-from tests.programs import load
+from till_host.certificates import certificate as program
+from till_host.public_dns import zone
+from till_host.slots import release
+from till_host.slots import state as slots
 
 ROLES = Path(__file__).parents[2] / "playbooks" / "roles"
 OURS = ("nameserver", "certificates", "edge", "storefront", "acme_ca", "paypal_simulator", "resolver")
@@ -24,7 +26,6 @@ def test_spec_equals_defaults(role: str) -> None:
 
 
 def test_too_little_room_is_said_with_numbers_and_place(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    release, slots = load("storefront", "release"), sys.modules["till_slots"]
     monkeypatch.setattr(release, "ROOT", host)
     with pytest.raises(slots.Fault, match=r"no room on \S+: .* has \d+ MiB free, .* needs \d+ MiB; make room"):
         release.room(1 << 50)
@@ -35,7 +36,6 @@ def zone_document(records: list[tuple[str, str, str]]) -> dict[str, Any]:
 
 
 def test_challenges_under_way_are_not_the_zones_business() -> None:
-    zone = load("nameserver", "zone")
     held = zone.held_sets(
         zone_document(
             [
@@ -51,7 +51,6 @@ def test_challenges_under_way_are_not_the_zones_business() -> None:
 def test_an_edge_that_is_away_is_asked_again_and_a_bad_certificate_is_said_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    program = load("certificates", "certificate")
     (tmp_path / "certificate.json").write_text("{}")
     monkeypatch.setattr(program, "SETTINGS", tmp_path / "certificate.json")
     monkeypatch.setattr(program, "ASKED_EVERY_S", 0)

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from tests.programs import load
+from till_host.database import etcd_leader
 
 ALPHA, OPS = "https://192.0.2.1:2379", "https://192.0.2.3:2379"
 
 
 @pytest.fixture(scope="module")
 def program() -> ModuleType:
-    return load("etcd", "etcd_lead")
+    return etcd_leader
 
 
 def status(endpoint: str, member: int, leader: int) -> dict[str, Any]:

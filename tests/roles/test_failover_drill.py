@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from tests.policy import POLICY
-from tests.programs import load
+from till_host import window
+from till_host.drills import fault, measure
+from till_host.drills import readiness as look
+from till_host.drills import ssh_gate as gate
+from till_host.payments import reconcile
 
-measure, reconcile, window, look = (
-    load("failover_drill", f"till_{name}") for name in ("measure", "reconcile", "window", "look")
-)
-gate, fault = load("faults", "drill_gate"), load("faults", "fault")
 Told, Purchase = measure.Told, measure.Purchase
 T0 = 1_800_000_000.0
 BROKEN = measure.Broken("alpha", "db-a", T0, T0 + 45)
@@ -247,7 +247,8 @@ def test_the_gate_lets_every_fault_and_a_switchover_through(kind: str) -> None:
     [
         "", "id", "sh", "fault", "fault hold", "fault heal; id", "fault heal\nid", "fault begin host-kill",
         "fault begin host-kill --for 0", "fault begin host-kill --for 9999", "fault begin rm --for 5",
-        "fault  heal", "/usr/local/lib/till/fault heal", "switchover alpha", "switchover ../x 5", "switchover $(id) 5",
+        "fault  heal", "/opt/till-host/current/bin/fault heal", "switchover alpha", "switchover ../x 5",
+        "switchover $(id) 5",
         "restore begin", "fault status ", "fault begin host-kill --for 45 && id",
     ],
 )  # fmt: skip

@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 
 from tests.policy import POLICY
-from tests.programs import load
+from till_host.database import leader_key, leader_key_decision
 
 AFTER_S = 3.0
 
 
 @pytest.fixture(scope="module")
 def program() -> ModuleType:
-    return load("fast_release", "till_release")
+    return leader_key_decision
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_one_probe_is_asked_while_it_answers_and_the_others_before_its_host_coun
     settings = {
         "probes": probed.urls, "probe_interval_s": 0.1, "probe_timeout_s": 0.5, "tick_interval_s": 0.05, "doubt_s": 1.0,
     }  # fmt: skip
-    heard = load("fast_release", "lease_release").Heard(settings, "alpha", "127.0.0.1")
+    heard = leader_key.Heard(settings, "alpha", "127.0.0.1")
     try:
         wait_for(lambda: probed.asked[0] >= 5)
         assert probed.asked[1:] == [0, 0] and heard.silent_s() < settings["doubt_s"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,7 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.programs import load
+from till_host.payments import compare, ledger
+from till_host.slots import units
 
 ATTEMPT = {"paypal_order_id": "P1", "status": "completed", "charge_currency": "USD", "charge_amount": "12.50"}
 ORDER = {**ATTEMPT, "payment_intent_id": "T1", "payment_status": "completed"}
@@ -24,8 +24,8 @@ TWICE = [CAPTURE, {**CAPTURE, "id": "T2"}]
 
 
 @pytest.fixture
-def pure(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    return load("storefront", "till_ledger")
+def pure() -> ModuleType:
+    return compare
 
 
 @pytest.mark.parametrize(
@@ -92,13 +92,9 @@ class Sides(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def program(tmp_path: Path, pure: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    monkeypatch.setitem(sys.modules, "till_ledger", pure)
-    monkeypatch.setitem(sys.modules, "till_slots", load("storefront", "till_slots"))
-    monkeypatch.setitem(sys.modules, "till_units", load("storefront", "till_units"))
-    found = load("storefront", "ledger")
-    monkeypatch.setattr(found, "AGAIN_S", 0.05)
-    monkeypatch.setattr(sys.modules["till_units"], "ENVIRONMENT", str(tmp_path / "storefront-{slot}.env"))
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    monkeypatch.setattr(ledger, "AGAIN_S", 0.05)
+    monkeypatch.setattr(units, "ENVIRONMENT", str(tmp_path / "storefront-{slot}.env"))
     fresh = {"attempts": [ATTEMPT], "broken": "", "forgotten": "", "captures": [[CAPTURE]], "asked": [], "filters": []}
     for name, value in fresh.items():
         monkeypatch.setattr(Sides, name, value)
@@ -109,7 +105,7 @@ def program(tmp_path: Path, pure: ModuleType, monkeypatch: pytest.MonkeyPatch) -
             f'# Managed.\nDIRECTUS_INTERNAL_URL="{here}"\nDIRECTUS_API_TOKEN="to\\"ken"\nPAYPAL_API_URL="{here}"\n'
             'NEXT_PUBLIC_PAYPAL_CLIENT_ID="client"\nPAYPAL_CLIENT_SECRET="hidden"\n'
         )
-        yield found
+        yield ledger
         server.shutdown()
 
 

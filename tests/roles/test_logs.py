@@ -13,7 +13,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.policy import POLICY
-from tests.programs import load
+from till_host.logs import retention as logs_retention
 
 PLAYBOOKS = Path(__file__).parents[2] / "playbooks"
 ROLE = PLAYBOOKS / "roles" / "logs"
@@ -29,7 +29,7 @@ def read(path: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def retention() -> ModuleType:
-    return load("logs", "log_retention")
+    return logs_retention
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.programs import load
+from till_host import prometheus as host_prometheus
 
 QUERY = '{job=~"traffic|slots",__name__=~"a|b"}[5s]'
 SERIES = [{"metric": {"__name__": "a", "host": "alpha"}, "values": [[1.0, "2"]]}]
@@ -48,7 +48,7 @@ def prometheus() -> Iterator[int]:
 
 @pytest.fixture
 def program(prometheus: int, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    found = load("monitoring", "metrics")
+    found = host_prometheus
     monkeypatch.setattr(found, "PLACE", f"http://127.0.0.1:{prometheus}/api/v1/query")
     return found
 

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import subprocess
-import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +16,10 @@ import pytest
 
 from infra.components.signing_key import new_key_pair
 from infra.contract import ReleaseKey
-from tests.programs import load
 from till import release_signature
 from till.paths import CHECKOUT
+from till_host.slots import edge, release, signature, units
+from till_host.slots import state as slots
 
 VERSION = "v1.0.0"
 PRIVATE, PUBLIC = new_key_pair()
@@ -62,15 +62,6 @@ class Host:
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
-    slots = load("storefront", "till_slots")
-    monkeypatch.setitem(sys.modules, "till_slots", slots)
-    edge = load("storefront", "till_backend")
-    monkeypatch.setitem(sys.modules, "till_backend", edge)
-    signature = load("storefront", "till_signature")
-    monkeypatch.setitem(sys.modules, "till_signature", signature)
-    units = load("storefront", "till_units")
-    monkeypatch.setitem(sys.modules, "till_units", units)
-    release = load("storefront", "release")
     policy = {"ports": {"blue": 1, "green": 2}, "start_deadline_s": 5, "releases_kept": 0, "check_path": "/up"}
     policy |= {"check_interval_ms": 500, "check_fall": 3, "journal_lines": 3}
     (tmp_path / "storefront.json").write_text(json.dumps(policy))
@@ -96,7 +87,7 @@ def test_a_signed_release_is_unpacked_and_started(host: Host) -> None:
     host.start()
     assert (host.root / "start" / "green").read_text() == "#!/bin/sh\nexec ./server\n"
     assert (host.root / "slots" / "green").resolve() == host.root / "releases" / VERSION
-    assert sys.modules["till_slots"].load()["green"] == VERSION
+    assert slots.load()["green"] == VERSION
     # Manifests of what is on this host stay.
     assert host.manifest.exists() and host.signature.exists()
 
@@ -105,7 +96,7 @@ def test_a_migration_of_several_commands_fails_where_one_of_them_does(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran = list[Path]()
-    monkeypatch.setattr(sys.modules["till_units"], "migrated", lambda _folder, program: ran.append(program) or "")
+    monkeypatch.setattr(units, "migrated", lambda _folder, program: ran.append(program) or "")
     host.unpack()
     assert host.release.migrate(VERSION) == {"migrated": False} and ran == []
     host.signed(migrate="false; echo done")
@@ -113,7 +104,7 @@ def test_a_migration_of_several_commands_fails_where_one_of_them_does(
     done = subprocess.run(["sh", str(ran[0])], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
     tampered_manifest(host)
-    with pytest.raises(sys.modules["till_slots"].Fault, match="is not signed by"):
+    with pytest.raises(slots.Fault, match="is not signed by"):
         host.release.migrate(VERSION)
 
 
@@ -124,13 +115,12 @@ def test_a_migration_is_confined_as_a_release_is() -> None:
            "Restart", "RestartSec", "TimeoutStopSec", "MemoryMax")  # fmt: skip
     service = unit.partition("[Service]\n")[2].partition("\n[")[0].splitlines()
     lines = {line for line in service if "=" in line and line.partition("=")[0] not in own and line[0] != "#"}
-    assert lines == set(load("storefront", "till_units").CONFINED)
+    assert lines == set(units.CONFINED)
 
 
 def test_the_last_lines_of_a_unit_are_told_without_the_values_of_its_secrets(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    units = sys.modules["till_units"]
     (host.root / "green.env").write_text(
         '# Managed.\nPAYPAL_CLIENT_SECRET="hidden"\nSESSION_KEY="a\\"b"\nAPP_VERSION="v1"\n'
     )
@@ -158,7 +148,6 @@ def test_manifests_of_releases_that_are_gone_go_too(host: Host) -> None:
 
 
 def test_the_last_releases_that_served_stay_whatever_came_after_them(host: Host) -> None:
-    slots = sys.modules["till_slots"]
     slots.SETTINGS.write_text(json.dumps({**slots.settings(), "releases_kept": 2}))
     for name in ("v0.6.0", "v0.7.0", "v0.8.0", "v0.9.0", "v0.9.1-broken", "v0.9.2-broken"):
         (host.root / "releases" / name).mkdir()
@@ -212,7 +201,7 @@ REFUSED: list[tuple[Callable[[Host], None], str]] = [
 @pytest.mark.parametrize(("change", "told"), REFUSED)
 def test_nothing_is_unpacked_before_it_is_checked(host: Host, change: Callable[[Host], None], told: str) -> None:
     change(host)
-    with pytest.raises(sys.modules["till_slots"].Fault, match=told):
+    with pytest.raises(slots.Fault, match=told):
         host.unpack()
     left = [entry for name in ("releases", "incoming") for entry in (host.root / name).iterdir()]
     assert left == []
@@ -222,7 +211,7 @@ def test_nothing_is_unpacked_before_it_is_checked(host: Host, change: Callable[[
 def test_nothing_is_started_before_it_is_checked(host: Host, change: Callable[[Host], None], told: str) -> None:
     host.unpack()
     change(host)
-    with pytest.raises(sys.modules["till_slots"].Fault, match=told):
+    with pytest.raises(slots.Fault, match=told):
         host.start()
     left = [entry for name in ("slots", "start") for entry in (host.root / name).iterdir()]
     assert left == []
@@ -232,7 +221,7 @@ def test_nothing_is_started_before_it_is_checked(host: Host, change: Callable[[H
 def test_a_damaged_artefact_is_refused_and_leaves_nothing(host: Host) -> None:
     with host.partial.open("ab") as file:
         file.write(b"x")
-    with pytest.raises(sys.modules["till_slots"].Fault, match=f"the signed manifest says {host.sha256}: deploy again"):
+    with pytest.raises(slots.Fault, match=f"the signed manifest says {host.sha256}: deploy again"):
         host.unpack()
     left = [entry for name in ("releases", "incoming") for entry in (host.root / name).iterdir()]
     assert left == []
@@ -242,6 +231,6 @@ def test_what_lies_unpacked_must_be_the_signed_artefact(host: Host) -> None:
     """Another artefact of the same version was unpacked before: the manifest that came with this deploy differs."""
     host.unpack()
     host.signed(sha256="00" * 32)
-    with pytest.raises(sys.modules["till_slots"].Fault, match=r"is not what v1\.0\.0's signed manifest says: rm -r"):
+    with pytest.raises(slots.Fault, match=r"is not what v1\.0\.0's signed manifest says: rm -r"):
         host.start()
     assert not any((host.root / "start").iterdir())

@@ -8,21 +8,20 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.programs import load
+from till.paths import PLAYBOOKS
 from till.rollout import measures
 from till.thresholds import thresholds
-
-policies: ModuleType = load("release_watch", "till_release_policy")
-watch: ModuleType = load("release_watch", "till_release_watch")
-counted: ModuleType = load("release_watch", "till_release_counts")
-eyes: ModuleType = load("release_watch", "till_release_eyes")
-gate: ModuleType = load("release_watch", "watch_gate")
+from till_host.release_watch import decide as watch
+from till_host.release_watch import observe as eyes
+from till_host.release_watch import policy as policies
+from till_host.release_watch import ssh_gate as gate
+from till_host.release_watch import traffic_query as counted
+from till_host.slots import state as slots
 
 POLICY: Any = policies.policy(thresholds())
 WATCH: dict[str, Any] = thresholds()["watch"]
@@ -284,13 +283,12 @@ def test_series_are_those_that_a_deploy_is_judged_by() -> None:
     query = counted.query(60, 900, 90, [])
     for name in measures.NAMES:
         assert name in query
-    scraped = (Path(eyes.__file__ or "").parents[2] / "monitoring" / "templates" / "prometheus.yml.j2").read_text()
+    scraped = (PLAYBOOKS / "roles" / "monitoring" / "templates" / "prometheus.yml.j2").read_text()
     for job in ("traffic", "slots"):
         assert f"job_name: {job}" in scraped
 
 
 def test_the_token_of_a_slot_is_the_edges_own(host: Path) -> None:
-    slots = load("storefront", "till_slots")
     state = {"digests": {"blue": "abc"}}
     assert eyes.token("blue", "abc") == slots.token(state, "blue", slots.CHECKOUT)
     assert eyes.CHECKOUT == slots.CHECKOUT
@@ -319,7 +317,7 @@ def test_the_key_may_ask_for_nothing_else(asked: str) -> None:
 def test_settings_of_the_host_are_json_with_all_that_is_asked_of_them() -> None:
     import jinja2
 
-    role = Path(eyes.__file__ or "").parents[1]
+    role = PLAYBOOKS / "roles" / "release_watch"
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
     environment.filters["to_nice_json"] = json.dumps
     given = {
@@ -334,7 +332,7 @@ def test_settings_of_the_host_are_json_with_all_that_is_asked_of_them() -> None:
 
 
 def test_argument_specs_equal_defaults() -> None:
-    role = Path(eyes.__file__ or "").parents[1]
+    role = PLAYBOOKS / "roles" / "release_watch"
     defaults = yaml.safe_load((role / "defaults" / "main.yml").read_text())
     entries = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"]
     options = {name: option for entry in entries.values() for name, option in entry["options"].items()}

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.policy import POLICY
-from tests.programs import load
+from till_host.public_dns import recall, site_order
 
 PLAYBOOKS = Path(__file__).parents[2] / "playbooks"
 ROLE = PLAYBOOKS / "roles" / "nameserver"
@@ -25,7 +25,7 @@ WELL, ALIVE, GONE = range(3)
 
 @pytest.fixture(scope="module")
 def program() -> ModuleType:
-    return load("nameserver", "site_order")
+    return site_order
 
 
 class Watched:
@@ -156,7 +156,7 @@ def test_what_the_nameserver_tells_is_read_or_refused(program: ModuleType) -> No
 )
 def test_the_others_know_better_where_they_agree(answers: list[list[str] | None], site: str) -> None:
     site_at = {"192.0.2.1": "alpha", "192.0.2.2": "alpha", "192.0.2.9": "bravo"}
-    assert load("nameserver", "till_site_recall").agreed(answers, site_at) == site
+    assert recall.agreed(answers, site_at) == site
 
 
 def test_a_host_that_was_away_begins_where_the_others_are_and_holds_its_old_site(watched: Watched) -> None:

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.programs import load
 from tests.roles.conftest import POLICY
+from till_host.slots import probe
 
 # A machine that is busy holds a quick answer up by less than SLOW_S, and a slow one by less than TIMEOUT_S.
 SLOW_S = 0.5
@@ -49,7 +49,7 @@ def port() -> Iterator[int]:
 
 @pytest.fixture
 def program(host: Path) -> ModuleType:
-    return load("storefront", "slot_probe")
+    return probe
 
 
 def asked(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from types import ModuleType
@@ -10,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.programs import load
 from tests.roles.conftest import EMPTY, POLICY
+from till_host.slots import edge as slots_edge
+from till_host.slots import program as switching
+from till_host.slots import state as slots_state
 
 BOTH = {
     **EMPTY, "active": "blue", "blue": "v1.0.0", "green": "v1.1.0", "digests": {"blue": "one", "green": "two"},
@@ -21,12 +22,12 @@ BOTH = {
 
 @pytest.fixture
 def slots(host: Path) -> ModuleType:
-    return sys.modules["till_slots"]
+    return slots_state
 
 
 @pytest.fixture
 def edge(host: Path) -> ModuleType:
-    return sys.modules["till_backend"]
+    return slots_edge
 
 
 @pytest.mark.parametrize(
@@ -137,7 +138,6 @@ def test_tokens_follow_from_secrets_and_differ_by_slot_kind_and_release(slots: M
 def test_a_failed_switch_leaves_the_old_state_on_disk(
     slots: ModuleType, edge: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    switching = load("storefront", "slots")
     slots.save(BOTH)
     edge.render(BOTH)
     # There is no HAProxy behind the socket.
@@ -151,7 +151,6 @@ def test_a_failed_switch_leaves_the_old_state_on_disk(
 
 
 def test_of_two_slots_with_one_version_the_later_deploy_is_meant(slots: ModuleType) -> None:
-    switching = load("storefront", "slots")
     both = {**EMPTY, "active": "blue", "blue": "v1.0.0", "green": "v1.0.0", "latest": "green"}
     assert switching.target(both, "v1.0.0", None) == "green"
     with pytest.raises(slots.Fault, match="no slot holds v9"):
@@ -161,7 +160,7 @@ def test_of_two_slots_with_one_version_the_later_deploy_is_meant(slots: ModuleTy
 def test_a_try_ends_when_its_lease_is_over_and_not_before(
     slots: ModuleType, edge: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    switching, armed = load("storefront", "slots"), list[float]()
+    armed = list[float]()
     monkeypatch.setattr(switching, "arm", armed.append)
     monkeypatch.setattr(edge, "runs", lambda: False)
     slots.save(slots.tried(BOTH, "green", 25, 20))
@@ -176,7 +175,6 @@ def test_a_try_ends_when_its_lease_is_over_and_not_before(
 
 
 def test_what_serves_or_is_not_there_is_not_tried(slots: ModuleType) -> None:
-    switching = load("storefront", "slots")
     for state, slot in ((BOTH, "blue"), ({**BOTH, "green": None}, "green"), ({**BOTH, "active": None}, "green")):
         slots.save(state)
         with pytest.raises(slots.Fault, match=f"slot {slot} can't be tried"):

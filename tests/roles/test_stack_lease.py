@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.programs import load
 from tests.store import ADDRESSES, Store
+from till_host.change_lock import lock
+from till_host.slots import fence as slots_fence
 
 LIFETIME_S = 3
 # etcd ends leases in steps of half a second, and this machine may be busy.
@@ -182,7 +183,7 @@ def test_without_a_majority_nothing_is_taken_and_what_is_held_may_wait_for_it(st
 
 @pytest.fixture(scope="module")
 def program() -> ModuleType:
-    return load("stack_lease", "till_lease")
+    return lock
 
 
 @pytest.mark.parametrize(("last", "now", "token"), [(0, 1000.9, 1000), (1000, 1000.9, 1001), (2000, 1000.0, 2001)])
@@ -192,7 +193,7 @@ def test_a_token_rises_also_while_the_clock_does_not(program: ModuleType, last: 
 
 @pytest.fixture(scope="module")
 def fence() -> ModuleType:
-    return load("storefront", "till_fence")
+    return slots_fence
 
 
 def test_the_newest_change_is_remembered_and_may_write_again(fence: ModuleType) -> None:

@@ -12,7 +12,14 @@ from typing import Any
 import pytest
 
 from tests.policy import POLICY
-from tests.programs import load
+from till_host.database import failback_decision
+from till_host.notifications import alert_receiver as alerts
+from till_host.notifications import changes as notifications_changes
+from till_host.notifications import claim as notifications_claim
+from till_host.notifications import messages
+from till_host.notifications import queue as notifications_queue
+from till_host.notifications import quorum as quorums
+from till_host.notifications import spool as notifications_spool
 
 SITE_OF = {"db-a": "alpha", "db-b": "bravo", "db-ops": "ops"}
 HOLD = {f"{name}_s": float(seconds) for name, seconds in POLICY["notify_hold_s"].items()}
@@ -22,27 +29,27 @@ WELL, ALIVE, GONE = range(3)
 
 @pytest.fixture(scope="module")
 def watch() -> ModuleType:
-    return load("notify", "till_watch")
+    return notifications_changes
 
 
 @pytest.fixture(scope="module")
 def words(watch: ModuleType) -> ModuleType:
-    return load("notify", "till_words")
+    return messages
 
 
 @pytest.fixture(scope="module")
 def claim() -> ModuleType:
-    return load("notify", "till_claim")
+    return notifications_claim
 
 
 @pytest.fixture(scope="module")
 def queue() -> ModuleType:
-    return load("notify", "till_queue")
+    return notifications_queue
 
 
 @pytest.fixture(scope="module")
 def spool() -> ModuleType:
-    return load("notify", "till_spool")
+    return notifications_spool
 
 
 class Watched:
@@ -159,7 +166,7 @@ def test_a_message_says_what_since_when_who_leads_what_customers_notice_and_what
 
 def test_a_host_that_is_cut_off_for_a_moment_believes_nothing_of_it(watched: Watched) -> None:
     """Its link drops: to it, the other site is gone and so is the quorum, for a moment longer than the hold."""
-    quorum, told = load("notify", "till_quorum").Quorum(), list[str]()
+    quorum, told = quorums.Quorum(), list[str]()
     for second in range(60):
         cut = second % 10 < 5
         if quorum.trusts(watched.memory.since, not cut, watched.now, 20.0):
@@ -171,7 +178,7 @@ def test_a_host_that_is_cut_off_for_a_moment_believes_nothing_of_it(watched: Wat
 
 
 def test_the_only_host_that_is_left_tells_after_a_while(watched: Watched) -> None:
-    quorum, told = load("notify", "till_quorum").Quorum(), list[tuple[int, str]]()
+    quorum, told = quorums.Quorum(), list[tuple[int, str]]()
     for second in range(60):
         if quorum.trusts(watched.memory.since, False, watched.now, 20.0):
             told += [(second, one) for one in watched.sees(ALIVE, GONE, "")]
@@ -273,7 +280,6 @@ def test_a_spool_is_emptied_of_what_is_no_event(spool: ModuleType, folder: Path)
 
 
 def test_an_alert_and_its_end_become_messages() -> None:
-    alerts = load("notify", "alerts")
     firing = {
         "status": "firing",
         "labels": {"alertname": "BackupTooOld", "severity": "critical", "host": "ops"},
@@ -296,7 +302,7 @@ def test_an_alert_and_its_end_become_messages() -> None:
 
 @pytest.fixture(scope="module")
 def failback() -> ModuleType:
-    return load("failback", "till_failback")
+    return failback_decision
 
 
 AFTER_S, RELAPSE_S = 900.0, 86400.0

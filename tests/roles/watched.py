@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from till.paths import PLAYBOOKS
+from till.paths import CHECKOUT
 from till.thresholds import thresholds
 
 NEW, OLD = "v2.0.0", "v1.0.0"
@@ -36,23 +36,25 @@ POLICY = {
 # What the program finds on a host, found elsewhere; the edges speak HTTP here.
 PROGRAM = """
 import http.client, pathlib, sys
-sys.path[:0] = {folders!r}
-import release_watch, till_release_eyes, till_release_lease, till_release_road, till_release_store, till_spool
+sys.path.insert(0, {checkout!r})
+from till_host.change_lock import client
+from till_host.notifications import spool
+from till_host.release_watch import observe, program, store
 folder = pathlib.Path({folder!r})
 class Plain(http.client.HTTPConnection):
     def __init__(self, host, port, timeout, context):
         super().__init__(host, {port}, timeout=timeout)
-till_release_eyes.http.client.HTTPSConnection = Plain
-till_release_eyes.PROMETHEUS = "http://127.0.0.1:{port}/api/v1/query"
-till_release_eyes.ORDER = folder / "order"
-till_release_lease.PROGRAM = str(folder / "lease")
-till_release_store.STATE = folder / "release-watch.json"
-till_release_store.RESULTS = folder / "results"
-till_release_store.LOOK = folder / "run" / "look.json"
-till_spool.put.__defaults__ = (folder / "notify",)
-release_watch.SETTINGS = folder / "settings.json"
-release_watch.RESTART = ("true",)
-sys.exit(release_watch.main(sys.argv[1:]))
+observe.http.client.HTTPSConnection = Plain
+observe.PROMETHEUS = "http://127.0.0.1:{port}/api/v1/query"
+observe.ORDER = folder / "order"
+client.PROGRAM = str(folder / "lease")
+store.STATE = folder / "release-watch.json"
+store.RESULTS = folder / "results"
+store.LOOK = folder / "run" / "look.json"
+spool.put.__defaults__ = (folder / "notify",)
+program.SETTINGS = folder / "settings.json"
+program.RESTART = ("true",)
+sys.exit(program.main(sys.argv[1:]))
 """
 SSH = """#!{python}
 import json, os, pathlib, sys, time
@@ -140,8 +142,8 @@ class Fleet:
         return str(state[state["active"]])
 
     def command(self, *words: str) -> list[str]:
-        folders = [str(PLAYBOOKS / "roles" / role / "files") for role in ("release_watch", "notify", "etcd_client")]
-        return [sys.executable, "-c", PROGRAM.format(folders=folders, folder=str(self.folder), port=self._port), *words]
+        text = PROGRAM.format(checkout=str(CHECKOUT), folder=str(self.folder), port=self._port)
+        return [sys.executable, "-c", text, *words]
 
     def ask(self, *words: str, given: Any = None) -> Any:
         done = subprocess.run(

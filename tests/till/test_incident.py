@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from till import incident, incident_document
+from till import incident
 from till.errors import UsageError
+from till_host.notifications import incident_document
 
 BEGAN = 1_800_000_000.0
 TEMPLATE = incident.TEMPLATE.read_text()

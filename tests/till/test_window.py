@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.programs import load
 from till.rollout import window
 from till.thresholds import host_policy
+from till_host import window as host
 
 MUSCAT = host_policy()["policy_deployment_window"]["production"]
 # Clocks in Berlin skip 02:00-03:00 on 2026-03-29 and repeat it on 2026-10-25; both are Sundays.
@@ -103,7 +103,6 @@ def test_one_that_never_opens_says_so() -> None:
 
 @pytest.mark.parametrize("rule", [MUSCAT, BERLIN, SKIPPED, {}])
 def test_the_drills_host_decides_alike(rule: dict[str, Any]) -> None:
-    host = load("failover_drill", "till_window")
     assert tuple(host.DAYS) == window.DAYS
     for hour in ("2026-03-28T00:00", "2026-10-24T00:00", "2026-01-05T00:00"):
         for quarter in range(4 * 24 * 3):

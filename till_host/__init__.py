@@ -1,0 +1,1 @@
+"""Programs that hosts run, as one package; pyproject.toml beside this file lists them."""
