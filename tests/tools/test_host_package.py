@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from till_host import installation
 from tools import host_package, paths
 
 DEADLINE_S = 30
+# What roles install on hosts, as Debian packages or beside Patroni and apprise.
+PACKAGES = {"apprise", "dns", "jinja2", "psycopg2", "urllib3", "yaml"}
 
 
 @pytest.fixture(scope="module")
@@ -200,3 +203,17 @@ def test_programs_of_before_go_but_for_one_that_is_still_named(
     ]
     assert names(former) == ["directus", "release-watch", "write-hosts"]
     assert installation.remove_former(folder, former) == []
+
+
+def imported(path: Path) -> set[str]:
+    """Top names of what a module imports, anywhere in it."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    return {name.partition(".")[0] for name in names}
+
+
+def test_the_package_imports_what_a_host_has_and_nothing_of_the_runner() -> None:
+    of_hosts = {"till_host", *PACKAGES, *sys.stdlib_module_names}
+    foreign = {path.name: imported(path) - of_hosts for path in host_package.SOURCE.rglob("*.py")}
+    assert {name: found for name, found in foreign.items() if found} == {}
