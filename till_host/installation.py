@@ -27,6 +27,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from till_host import files
+
 FOLDER = Path("/opt/till-host")
 CURRENT = "current"
 # Where each program and module stood by itself, up to version 1.0.0.
@@ -58,15 +60,10 @@ def install(wheel: Path, folder: Path = FOLDER) -> list[str]:
         shutil.rmtree(partial, ignore_errors=True)
         unpack(wheel, partial, version)
         sync_tree(partial)
-        partial.replace(version)
-        sync(folder)
+        files.move(partial, version)
         done.append(f"laid down {version.name}")
     if current(folder) != version:
-        link = folder / f".{CURRENT}.partial"
-        link.unlink(missing_ok=True)
-        link.symlink_to(version.name)
-        link.replace(folder / CURRENT)
-        sync(folder)
+        files.point(folder / CURRENT, version.name)
         done.append(f"switched to {version.name}")
     return [*done, *prune(folder)]
 
@@ -189,15 +186,7 @@ def systemctl(*words: str) -> str:
 
 def sync_tree(folder: Path) -> None:
     for path in (*folder.rglob("*"), folder):
-        sync(path)
-
-
-def sync(path: Path) -> None:
-    opened = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
+        files.sync(path)
 
 
 def main() -> int:

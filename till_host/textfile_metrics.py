@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+
+from till_host import files
 
 FOLDER = Path("/var/lib/prometheus/node-exporter")
 Metric = tuple[str, dict[str, str], float]
@@ -24,17 +24,4 @@ def text(metrics: Iterable[Metric]) -> str:
 def write(file: str, metrics: Iterable[Metric], folder: Path = FOLDER) -> None:
     """Replace `file` (NAME.prom) in one step; without a collector on this host there is nothing to do."""
     if folder.is_dir():
-        replace(folder / file, text(metrics), 0o644)
-
-
-def replace(path: Path, content: str, mode: int) -> None:
-    """Write a file so that a reader sees the old or the new one, never a part."""
-    descriptor, made = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(content)
-        Path(made).chmod(mode)
-        Path(made).replace(path)
-    except BaseException:
-        Path(made).unlink(missing_ok=True)
-        raise
+        files.publish(folder / file, text(metrics))

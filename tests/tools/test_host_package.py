@@ -122,13 +122,13 @@ def test_a_cut_off_installation_is_done_again(wheel: Path, tmp_path: Path, monke
     folder = tmp_path / "host"
     old, new = other(wheel, tmp_path, "1.0.0+a"), other(wheel, tmp_path, "1.0.0+b")
     installation.install(old, folder)
-    for step in ("unpack", "sync_tree", "sync"):
+    for step in ("unpack", "sync_tree", "files.move", "files.point"):
         with monkeypatch.context() as broken:
 
             def cut(*_: object, **__: object) -> None:
                 raise KeyboardInterrupt
 
-            broken.setattr(installation, step, cut)
+            broken.setattr(f"till_host.installation.{step}", cut)
             with pytest.raises(KeyboardInterrupt):
                 installation.install(new, folder)
         assert installation.current(folder) == folder / "1.0.0+a"

@@ -24,7 +24,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from till_host.backups.restic import Fault, Gone, Repository, replaced
+from till_host import files
+from till_host.backups.restic import Fault, Gone, Repository
 
 SETTINGS = "/etc/till/config-backup.json"
 KEPT = ("last_success_at", "repository_id", "last_check_at", "last_check_ok")
@@ -42,7 +43,7 @@ def noted(settings: dict[str, Any]) -> dict[str, Any]:
 
 def note(settings: dict[str, Any], facts: dict[str, Any]) -> None:
     """Keep the facts and tell them as metrics. A good run of long ago is not forgotten by one that failed."""
-    replaced(Path(settings["result"]), json.dumps(facts, indent=2) + "\n", 0o644)
+    files.replace(Path(settings["result"]), json.dumps(facts, indent=2) + "\n")
     metrics: dict[str, float | None] = {
         "till_config_backup_last_ok": float(facts["ok"]),
         "till_config_backup_last_success_timestamp_seconds": seconds(facts.get("last_success_at")),
@@ -54,7 +55,7 @@ def note(settings: dict[str, Any], facts: dict[str, Any]) -> None:
     target = Path(settings["metrics"])
     if target.parent.is_dir():
         lines = [f"{name} {value:.15g}" for name, value in metrics.items() if value is not None]
-        replaced(target, "\n".join(lines) + "\n", 0o644)
+        files.replace(target, "\n".join(lines) + "\n")
 
 
 def seconds(at: str | None) -> float | None:
@@ -75,7 +76,7 @@ def dump(settings: dict[str, Any]) -> list[str]:
         if done.returncode != 0 or not done.stdout:
             wrong.append(f"{one['file']}: {' '.join(one['command'][:3])} failed: {done.stderr.strip()[-300:]}")
         else:
-            replaced(folder / one["file"], done.stdout, 0o600)
+            files.replace(folder / one["file"], done.stdout, 0o600)
     return wrong
 
 

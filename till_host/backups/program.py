@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from till_host import textfile_metrics
+from till_host import files, textfile_metrics
 from till_host.backups import plan
 from till_host.backups import stanza as stanzas
 from till_host.backups.pgbackrest import Fault, info, pgbackrest, refuse_unknown, settings
@@ -104,7 +104,7 @@ def note(*, ok: bool, kind: str, began: float, reason: str, label: str = "") -> 
         "reason": reason,
         "label": label,
     }
-    textfile_metrics.replace(LAST, json.dumps(told) + "\n", 0o644)
+    files.replace(LAST, json.dumps(told) + "\n")
 
 
 def verify(rules: dict[str, Any], repositories: list[int]) -> dict[str, Any]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import time
-from pathlib import Path
 from typing import Any
 
 # restic's words for a folder, and for an SFTP server's folder, without a repository.
@@ -71,15 +69,3 @@ class Repository:
 
     def init(self) -> None:
         self.call("init")
-
-
-def replaced(path: Path, text: str, mode: int) -> None:
-    """Write a file so that a reader sees the old or the new one, never a part."""
-    fresh = path.with_name(f".{path.name}.new")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        # Whatever the unit's umask: the exporter, who is not root, reads the metrics.
-        os.fchmod(file.fileno(), mode)
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)

@@ -28,7 +28,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from till_host import textfile_metrics
+from till_host import files
 from till_host.backups import plan
 from till_host.backups.pgbackrest import AS_POSTGRES, Fault, archive_gaps, info, refuse_unknown, settings
 from till_host.backups.scratch import Scratch, tree_bytes
@@ -53,7 +53,7 @@ def state() -> dict[str, Any]:
 def keep(**facts: Any) -> dict[str, Any]:
     """Write the state; the disk has it before the next step begins."""
     new = {**state(), **facts}
-    textfile_metrics.replace(STATE, json.dumps(new) + "\n", 0o644)
+    files.replace(STATE, json.dumps(new) + "\n")
     return new
 
 
@@ -222,9 +222,9 @@ def swap(policy: dict[str, Any]) -> dict[str, Any]:
     replaced = Path(known.get("replaced") or f"{data}.replaced-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
     keep(replaced=str(replaced))
     if data.exists() and scratch.data.exists():
-        data.rename(replaced)
+        files.move(data, replaced)
     if scratch.data.exists():
-        scratch.data.rename(data)
+        files.move(scratch.data, data)
     shutil.rmtree(scratch.folder, ignore_errors=True)
     return keep(phase="swapped")
 

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from till_host import textfile_metrics
+from till_host import files, textfile_metrics
 from till_host.backups import wal as segments
 from till_host.backups.pgbackrest import Fault, archive_files, info, psql, settings
 
@@ -90,7 +90,7 @@ def fill(policy: dict[str, Any], known: dict[str, Any]) -> tuple[list[str], list
         status = wal / "archive_status"
         ready, done = status / f"{name}.ready", status / f"{name}.done"
         if done.exists():
-            done.rename(ready)
+            files.move(done, ready)
         elif not ready.exists():
             ready.touch(mode=0o600)
             shutil.chown(ready, "postgres", "postgres")
@@ -114,7 +114,7 @@ def watch(policy: dict[str, Any]) -> list[str]:
         )
     if unarchived := state.get("lost"):
         wrong.append(f"WAL {unarchived[0]} to {unarchived[-1]} is in no archive: no recovery to a time within it")
-    textfile_metrics.replace(STATE, json.dumps(state), 0o644)
+    files.replace(STATE, json.dumps(state))
     leads = {"leads": str(known["leads"]).lower()}
     textfile_metrics.write(
         "till-wal-archive.prom",

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import os
 import shutil
 import socket
 import ssl
@@ -24,6 +23,8 @@ import time
 import urllib.request
 from pathlib import Path
 from typing import Any
+
+from till_host import files
 
 SETTINGS = Path("/etc/till/credentials/certificate.json")
 INSTALLED = Path("/etc/till/certificates/public.pem")
@@ -135,12 +136,7 @@ def order(settings: dict[str, Any]) -> None:
 
 
 def install() -> None:
-    fresh = INSTALLED.with_suffix(".new")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write((LINEAGE / "fullchain.pem").read_text() + (LINEAGE / "privkey.pem").read_text())
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(INSTALLED)
+    files.replace(INSTALLED, (LINEAGE / "fullchain.pem").read_text() + (LINEAGE / "privkey.pem").read_text(), 0o600)
 
 
 def reload_edge() -> None:

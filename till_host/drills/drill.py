@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from till_host import textfile_metrics
+from till_host import files, textfile_metrics
 
 FOLDER = Path("/var/lib/till/drills")
 LOCK = Path("/run/till-drill.lock")
@@ -32,7 +32,7 @@ class Drill:
     def phase(self, name: str) -> Iterator[None]:
         """Note a phase's start and length, also when it fails; the status file tells who looks."""
         start_s = round(time.time() - self.began, 2)
-        textfile_metrics.replace(self.status, json.dumps({"name": self.name, "phase": name, "since_s": start_s}), 0o644)
+        files.publish(self.status, json.dumps({"name": self.name, "phase": name, "since_s": start_s}))
         print(f"{start_s:7.1f} s  {name}", flush=True)
         try:
             yield
@@ -45,7 +45,7 @@ class Drill:
         result = self.result
         result["duration_s"] = round(time.time() - self.began, 2)
         FOLDER.mkdir(parents=True, exist_ok=True)
-        textfile_metrics.replace(FOLDER / f"{self.name}.json", json.dumps(result, indent=1) + "\n", 0o644)
+        files.replace(FOLDER / f"{self.name}.json", json.dumps(result, indent=1) + "\n")
         results = sorted(FOLDER.glob(f"{self.kind}-*.json"))
         for old in results[:-kept]:
             old.unlink()

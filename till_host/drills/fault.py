@@ -23,6 +23,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from till_host import files
+
 POLICY = Path("/etc/till/faults.json")
 STATE = Path("/var/lib/till/fault.json")
 LOCK = Path("/run/till-fault.lock")
@@ -57,17 +59,6 @@ def read() -> dict[str, Any] | None:
     except (FileNotFoundError, ValueError):
         return None
     return found
-
-
-def write(state: dict[str, Any]) -> None:
-    """On the disk itself: the next thing may be a power cut."""
-    with STATE.open("w") as file:
-        file.write(json.dumps(state))
-        file.flush()
-        os.fsync(file.fileno())
-    folder = os.open(STATE.parent, os.O_RDONLY)
-    os.fsync(folder)
-    os.close(folder)
 
 
 def rules(peers: list[str]) -> str:
@@ -133,7 +124,8 @@ def begin(kind: str, for_s: int) -> None:
         "--timer-property=AccuracySec=100ms", "--property=Restart=on-failure", "--property=RestartSec=1",
         "/opt/till-host/current/bin/fault", "heal",
     )  # fmt: skip
-    write({"kind": kind, "for_s": for_s, "until": time.time() + for_s})
+    # The next thing may be a power cut.
+    files.replace(STATE, json.dumps({"kind": kind, "for_s": for_s, "until": time.time() + for_s}))
     print(json.dumps({"begins": kind, "for_s": for_s}), flush=True)
     try:
         if kind == "host-kill":

@@ -24,6 +24,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from till_host import files
+
 POLICY = Path("/etc/till/logs/retention.json")
 RECEIVER = "till-log-store.service"
 NAME = re.compile(r"(?P<day>\d{4}-\d\d-\d\d)(?:\.(?P<part>\d+))?\.jsonl(?P<packed>\.gz)?")
@@ -94,7 +96,8 @@ def compress(path: Path) -> None:
         shutil.copyfileobj(plain, target)
     unfinished.chmod(0o640)
     os.utime(unfinished, (told.st_atime, told.st_mtime))
-    unfinished.rename(packed)
+    files.sync(unfinished)
+    files.move(unfinished, packed)
     path.unlink()
 
 
@@ -104,7 +107,7 @@ def divide(path: Path) -> None:
     parts = [
         int(named["part"]) for one in path.parent.iterdir() if (named := NAME.fullmatch(one.name)) and named["part"]
     ]
-    path.rename(path.with_name(f"{day}.{max(parts, default=0) + 1}.jsonl"))
+    files.move(path, path.with_name(f"{day}.{max(parts, default=0) + 1}.jsonl"))
 
 
 def reopen_files() -> None:

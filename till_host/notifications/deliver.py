@@ -18,6 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from till_host import files
 from till_host.etcd import Etcd
 from till_host.notifications import claim, incidents, queue, spool
 
@@ -146,9 +147,7 @@ class Post:
         until = time.time() + queue.pause_s(failures, self.patience) if failures else 0
         if failures or key in self.pauses:
             self.pauses[key] = {"failures": failures, "until": until}
-            partial = PAUSES.with_suffix(".partial")
-            partial.write_text(json.dumps(self.pauses) + "\n")
-            partial.replace(PAUSES)
+            files.replace(PAUSES, json.dumps(self.pauses) + "\n")
         return failures
 
     def registered(self, event: Event) -> bool:

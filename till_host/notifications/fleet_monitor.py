@@ -20,6 +20,7 @@ import dns.exception
 import dns.message
 import dns.query
 
+from till_host import files
 from till_host.etcd import PKI, Etcd
 from till_host.notifications import claim, messages, spool
 from till_host.notifications.changes import PAYMENTS, Fleet, Memory, Seen, look
@@ -117,9 +118,7 @@ def has_quorum(etcd: Etcd, settings: dict[str, Any], memory: Memory) -> bool:
 
 
 def remember(memory: Memory) -> None:
-    partial = MEMORY.with_suffix(".partial")
-    partial.write_text(json.dumps(memory.document()) + "\n")
-    partial.replace(MEMORY)
+    files.replace(MEMORY, json.dumps(memory.document()) + "\n")
 
 
 def watch(settings: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from till_host import files
 from till_host.notifications import incident_document, spool
 
 TEMPLATE = Path("/usr/local/share/till/incident.md.j2")
@@ -17,8 +18,6 @@ def write(stack: str, folder: Path = spool.FOLDER, template: Path = TEMPLATE) ->
         path = folder / "incidents" / f"{incident['id']}.md"
         text = incident_document.render(template.read_text(), stack, incident)
         if not path.exists() or path.read_text() != text:
-            partial = path.with_suffix(".partial")
-            partial.write_text(text)
-            partial.replace(path)
+            files.replace(path, text)
             written.append(path)
     return written

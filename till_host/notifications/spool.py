@@ -8,13 +8,14 @@ the same thing `subject` and `state`: what is spoken of, and how it is now. `tel
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from till_host import files
 
 FOLDER = Path("/var/lib/till-notify")
 Event = dict[str, Any]
@@ -42,19 +43,7 @@ def put(event: Event, host: str, folder: Path = FOLDER) -> Event:
 
 def keep(event: Event, folder: Path) -> None:
     """Write an event so that a reader sees the old one, the new one or none, also after a power cut."""
-    path = folder / f"{event['id']}.json"
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    with partial.open("w") as file:
-        os.fchmod(file.fileno(), 0o640)
-        file.write(json.dumps(event, sort_keys=True) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    files.replace(folder / f"{event['id']}.json", json.dumps(event, sort_keys=True) + "\n", 0o640)
 
 
 def events(folder: Path) -> Iterator[Event]:

@@ -24,6 +24,7 @@ import dns.exception
 import dns.message
 import dns.query
 
+from till_host import files
 from till_host.public_dns import recall
 
 SETTINGS = Path("/etc/till/site-order.json")
@@ -135,9 +136,7 @@ def keep(file: Path, text: str) -> None:
     """The file's time is that of the last change: `till status` tells it."""
     if file.exists() and file.read_text() == text:
         return
-    partial = file.with_name(f"{file.name}.partial")
-    partial.write_text(text)
-    partial.replace(file)
+    files.replace(file, text)
 
 
 def begun(before: str, recalled: str, now: float) -> Memory:

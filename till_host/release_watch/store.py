@@ -12,10 +12,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from till_host import files
 
 STATE = Path("/var/lib/till/release-watch.json")
 RESULTS = Path("/var/lib/till/release-watch")
@@ -73,9 +74,7 @@ def end(why: str, by: str, at: float) -> bool:
 def looked(look: dict[str, Any]) -> None:
     """The last look: every second, so in memory."""
     if LOOK.parent.is_dir():
-        partial = LOOK.with_suffix(".partial")
-        partial.write_text(json.dumps(look) + "\n")
-        partial.replace(LOOK)
+        files.publish(LOOK, json.dumps(look) + "\n")
 
 
 def last_look() -> dict[str, Any] | None:
@@ -101,10 +100,4 @@ def results() -> list[dict[str, Any]]:
 
 
 def replace(path: Path, document: dict[str, Any]) -> None:
-    """Write a file so that a power cut leaves the old or the new one."""
-    partial = path.with_suffix(".partial")
-    with partial.open("w") as file:
-        file.write(json.dumps(document, indent=1) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    files.replace(path, json.dumps(document, indent=1) + "\n")

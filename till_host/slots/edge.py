@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from till_host import files
 from till_host.slots import haproxy
 from till_host.slots import state as slots
 
@@ -112,7 +113,7 @@ def render(state: dict[str, Any]) -> bool:
     }
     changed = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
     for path in changed:
-        slots.write(path, wanted[path])
+        files.replace(path, wanted[path])
     return bool(changed)
 
 

@@ -28,6 +28,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from till_host import files
 from till_host.slots import edge, signature, units
 from till_host.slots import state as slots
 
@@ -88,7 +89,7 @@ def unpack(version: str) -> dict[str, Any]:
         (fresh / ".till-sha256").write_text(sha256)
         os.sync()
         retire(release_folder(version))
-        fresh.replace(release_folder(version))
+        files.move(fresh, release_folder(version))
     except OSError as reason:
         shutil.rmtree(ROOT / "releases" / f".{version}.unpacking", ignore_errors=True)
         raise slots.Fault(f"{version} can't be unpacked on {socket.gethostname()}: {reason}; df -h {ROOT}") from None
@@ -102,18 +103,11 @@ def retire(folder: Path) -> None:
     if not folder.exists():
         return
     old = folder.with_name(f"{folder.name}.{int(time.time())}")
-    folder.rename(old)
+    files.move(folder, old)
     for slot in slots.SLOTS:
         link = ROOT / "slots" / slot
         if link.is_symlink() and link.readlink() == folder:
-            point(link, old)
-
-
-def point(link: Path, goal: Path) -> None:
-    fresh = link.with_name(f".{link.name}.new")
-    fresh.unlink(missing_ok=True)
-    fresh.symlink_to(goal)
-    fresh.replace(link)
+            files.point(link, old)
 
 
 def checked(version: str) -> dict[str, Any]:
@@ -130,7 +124,7 @@ def checked(version: str) -> dict[str, Any]:
 def program(name: str, lines: str) -> Path:
     """What a unit runs: the release's own command."""
     path = ROOT / "start" / name
-    slots.write(path, f"#!/bin/sh\n{lines}\n")
+    files.replace(path, f"#!/bin/sh\n{lines}\n")
     path.chmod(0o755)
     return path
 
@@ -162,7 +156,7 @@ def start(slot: str, version: str, digest: str) -> dict[str, Any]:
         if edge.runs():
             edge.drained([slot])
         units.systemctl("stop", units.unit(slot))
-        point(ROOT / "slots" / slot, release_folder(version))
+        files.point(ROOT / "slots" / slot, release_folder(version))
         program(slot, f"exec {manifest['start']}")
         units.systemctl("reset-failed", units.unit(slot))
         units.systemctl("enable", units.unit(slot))

@@ -15,11 +15,12 @@ import contextlib
 import fcntl
 import hashlib
 import json
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from till_host import files
 
 SETTINGS = Path("/etc/till/storefront.json")
 STATE = Path("/var/lib/till/slots.json")
@@ -49,19 +50,8 @@ def load() -> dict[str, Any]:
     return {"served": [found[found["active"]]] if found["active"] else [], **found}
 
 
-def write(path: Path, text: str) -> None:
-    """Replace a file so that a crash leaves the old or the new one."""
-    fresh = path.with_name(f".{path.name}.new")
-    with fresh.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.chmod(0o644)
-    fresh.replace(path)
-
-
 def save(state: dict[str, Any]) -> None:
-    write(STATE, json.dumps(state, indent=2) + "\n")
+    files.replace(STATE, json.dumps(state, indent=2) + "\n")
 
 
 @contextlib.contextmanager
