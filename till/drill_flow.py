@@ -8,8 +8,8 @@ from typing import Any
 from till import drill_report, journal, journal_head, lease, stack
 from till.drills import failover, restore, unit
 from till.errors import GateSaidNo
-from till.lock import held
-from till.paths import journal_file, lock_file
+from till.lock import held, records
+from till.paths import journal_file, lock_file, records_lock_file
 from till.progress import Progress
 from till.workplace import Workplace, opened
 
@@ -61,17 +61,17 @@ def listed(name: str) -> dict[str, Any]:
 def _note(name: str, workplace: Workplace, kind: str) -> list[dict[str, Any]]:
     """One journal entry and one report for each drill that has none yet; all results of the kind."""
     path, results = journal_file(name), unit.results(workplace, kind)
-    noted = {entry.get("name") for entry in journal.read(path) if entry["verb"] == f"drill {kind}"}
-    for result in results:
-        if result["name"] in noted:
-            continue
-        try:
-            judged = JUDGED[kind](name, result)
-        except GateSaidNo as reason:
-            judged = reason.facts
-        facts = {key: judged[key] for key in FACTS if key in judged}
-        journal.append(path, f"drill {kind}", bool(judged["ok"]), {**facts, "held_at": judged["at"]})
-    if any(result["name"] not in noted for result in results):
+    with records(records_lock_file(name)):
+        noted = {entry.get("name") for entry in journal.read(path) if entry["verb"] == f"drill {kind}"}
+        fresh = [result for result in results if result["name"] not in noted]
+        for result in fresh:
+            try:
+                judged = JUDGED[kind](name, result)
+            except GateSaidNo as reason:
+                judged = reason.facts
+            facts = {key: judged[key] for key in FACTS if key in judged}
+            journal.append(path, f"drill {kind}", bool(judged["ok"]), {**facts, "held_at": judged["at"]})
+    if fresh:
         # Where this fails, the next change says so.
         journal_head.push(workplace)
     return results

@@ -7,13 +7,18 @@ import getpass
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from till.errors import Refused
+from till.errors import Refused, TillError
+
+# Writing a page and an entry takes a second; a slow machine with many gets its time.
+RECORDS_WITHIN_S = 60.0
+RECORDS_POLL_S = 0.05
 
 
 def boot_id() -> str:
@@ -65,3 +70,26 @@ def held(path: Path, verb: str) -> Iterator[None]:
             yield
         finally:
             file.truncate(0)
+
+
+@contextmanager
+def records(path: Path, within_s: float = RECORDS_WITHIN_S) -> Iterator[None]:
+    """Wait for the turn to write down what hosts did; nothing in the block may wait for a host.
+
+    Apart from the stack's lock: who only looks (status, history, watch, drill list) writes it down too, and must not be
+    refused while a change goes on. Raises TillError when the turn does not come.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + within_s
+    with path.open("a") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise TillError(
+                        f"another till has been writing records of this stack for {within_s:g} s", f"fuser -v {path}"
+                    ) from None
+            time.sleep(RECORDS_POLL_S)
+        yield

@@ -32,6 +32,11 @@ def lock_file(stack: str) -> Path:
     return STATE / "locks" / f"{stack}.json"
 
 
+def records_lock_file(stack: str) -> Path:
+    """Held for the moment in which what hosts did becomes records and journal entries here."""
+    return STATE / "locks" / f"{stack}-records"
+
+
 def log_dir() -> Path:
     """Logs of builds and plays, redacted."""
     folder = STATE / "logs"

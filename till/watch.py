@@ -12,10 +12,10 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from infra.contract import Role
-from till import deploy_papers, deploy_record, host_program, journal, journal_head, release
+from till import deploy_papers, deploy_record, host_program, journal, journal_head, lock, release
 from till.deploy_record import Gate, GateVerdict, Record, Step
 from till.errors import TillError
-from till.paths import journal_file
+from till.paths import journal_file, records_lock_file
 from till.progress import Progress
 from till.rollout.vps import Intent
 from till.thresholds import thresholds
@@ -83,10 +83,10 @@ def collect(workplace: Workplace, progress: Progress, unreached: Collection[str]
         return []
     try:
         results = _asked(workplace, "results")
-        here = [deploy_record.load(stack, name) for name in deploy_record.names(stack) if name.startswith("rollback-")]
-        known = {record.at for record in here if record.by.startswith(BY)}
-        fresh = [one for one in results if one["at"] not in known]
-        names = [_kept(workplace, one) for one in fresh]
+        with lock.records(records_lock_file(stack)):
+            noted = _noted(stack)
+            fresh = [one for one in results if _id(one) not in noted]
+            names = [_kept(workplace, one) for one in fresh]
     except TillError as reason:
         progress.say(f"warning: what the watch of releases did is not known: {reason.message}")
         return []
@@ -104,11 +104,29 @@ def _watches(workplace: Workplace, unreached: Collection[str] = ()) -> bool:
     return bool(there) and there[0] not in unreached
 
 
+def _id(result: Facts) -> float:
+    """What tells one try from another: when its host began it."""
+    return round(float(result["at"]), 3)
+
+
+def _noted(stack: str) -> set[float]:
+    """The tries that have all they get here: the journal's entry is the last of it."""
+    ours = [one for one in journal.read(journal_file(stack)) if str(one["by"]).startswith(BY)]
+    return {float(one["happened_at"]) for one in ours if "happened_at" in one}
+
+
+def _begun(stack: str, result: Facts) -> Record | None:
+    """The record of a try that was cut off before its entry."""
+    names = [name for name in deploy_record.names(stack) if name.startswith("rollback-")]
+    here = [deploy_record.load(stack, name) for name in names]
+    return next((one for one in here if one.by == result["by"] and round(one.at, 3) == _id(result)), None)
+
+
 def _kept(workplace: Workplace, result: Facts) -> str:
     """The record of one try, with its papers and its entry in the journal."""
     contract, took_s = workplace.contract, result["rollback_s"]
     sentence = "; ".join(filter(None, (result["reason"], result["warning"])))
-    record = deploy_record.begin(
+    record = _begun(contract.stack, result) or deploy_record.begin(
         contract.stack, "rollback", result["by"], result["new_version"], at=result["at"],
         old_version=result["old_version"], new_sha256=_sha256(workplace, result["new_version"]),
         old_sha256=_sha256(workplace, result["old_version"]), switch_s=took_s, rollback_s=took_s,
@@ -118,7 +136,7 @@ def _kept(workplace: Workplace, result: Facts) -> str:
     told = deploy_papers.closed(contract, record, result["verdict"], sentence, result["duration_s"])
     facts = {name: result[name] for name in ("old_version", "new_version", "rollback_s", "duration_s")}
     facts |= {"by": result["by"], "fetched_by": journal.account(), "reason": sentence, "record": told["record"]}
-    facts["happened_at"] = round(result["at"], 3)
+    facts["happened_at"] = _id(result)
     journal.append(journal_file(contract.stack), "rollback", result["verdict"] == "pass", facts)
     return record.name
 

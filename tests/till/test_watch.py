@@ -7,7 +7,10 @@ import json
 import shlex
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -18,7 +21,18 @@ from typer.testing import CliRunner
 
 from infra.contract import Contract
 from tests.till.conftest import QUIET, build, contract_of, host
-from till import deploy_record, journal, journal_head, paths, stack, watch, watch_cli, watch_flow
+from till import (
+    deploy_papers,
+    deploy_record,
+    journal,
+    journal_head,
+    lock,
+    paths,
+    stack,
+    watch,
+    watch_cli,
+    watch_flow,
+)
 from till.cli import app as till
 from till.deploy_record import Record
 from till.errors import HostUnreachable, TillError
@@ -159,6 +173,51 @@ def test_what_the_watch_did_becomes_a_record_papers_and_an_entry_once(ops: Place
     assert journal.verify(paths.journal_file("lab")) == 1
     assert watch.collect(at(ops), QUIET) == []
     assert len(journal.read(paths.journal_file("lab"))) == 1
+
+
+def test_two_tills_at_once_leave_one_record_of_one_rollback(ops: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed, together = deploy_papers.closed, threading.Barrier(2)
+
+    def slowly(*given: Any) -> dict[str, str]:
+        time.sleep(0.3)
+        return closed(*given)
+
+    def collected() -> list[str]:
+        together.wait(10)
+        return watch.collect(at(ops), QUIET)
+
+    monkeypatch.setattr(deploy_papers, "closed", slowly)
+    with ThreadPoolExecutor(2) as both:
+        names = [one.result(30) for one in [both.submit(collected) for _ in range(2)]]
+    assert sorted(map(len, names)) == [0, 1]
+    assert deploy_record.names("lab") == [name for found in names for name in found]
+    assert len(journal.read(paths.journal_file("lab"))) == 1
+
+
+def test_a_till_that_is_killed_while_it_writes_is_made_up_for(ops: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    for module, name in ((deploy_papers, "closed"), (journal, "append")):
+        with monkeypatch.context() as broken:
+            broken.setattr(module, name, cut)
+            with pytest.raises(KeyboardInterrupt):
+                watch.collect(at(ops), QUIET)
+    (name,) = watch.collect(at(ops), QUIET)
+    assert deploy_record.names("lab") == [name]
+    assert deploy_record.load("lab", name).verdict == "pass"
+    assert [entry["record"] for entry in journal.read(paths.journal_file("lab"))] == [name]
+    assert watch.collect(at(ops), QUIET) == []
+
+
+def test_who_never_gets_the_turn_to_write_says_so_and_the_verb_goes_on(
+    ops: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = lock.records
+    monkeypatch.setattr(lock, "records", lambda path: real(path, within_s=0.1))
+    with real(paths.records_lock_file("lab")):
+        assert watch.collect(at(ops), QUIET) == []
+    assert len(watch.collect(at(ops), QUIET)) == 1
 
 
 def test_a_try_that_failed_is_no_rollback(ops: Place) -> None:
