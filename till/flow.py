@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 from typing import Any
 
 from infra.contract import Contract
@@ -184,13 +183,5 @@ def down(name: str, progress: Progress, confirmation: str = "") -> dict[str, Any
         stack.destroy(name, progress.say)
     shutil.rmtree(STATE / "releases" / name, ignore_errors=True)
     if lab:
-        _without_salt(stack.settings_file(name))
+        stack.forget_salt(name)
     return {"phases": progress.phases}
-
-
-def _without_salt(settings: Path) -> None:
-    """A lab's salt belongs to this machine's passphrase, not to git: `pulumi stack init` wrote it."""
-    lines = settings.read_text().splitlines(keepends=True)
-    kept = [line for line in lines if not line.startswith("encryptionsalt:")]
-    if kept != lines:
-        settings.write_text("".join(kept))

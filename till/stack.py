@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from functools import cache
@@ -147,9 +148,24 @@ def _stream(arguments: list[str], say: Callable[[str], None], stack: str, timeou
 def up(stack: str, say: Callable[[str], None]) -> None:
     """Make what the stack says; sees first what was removed behind Pulumi's back."""
     contract.cache_clear()
-    if not exists(known(stack)):
-        _run("stack", "init", stack=stack)
-    _stream(["up", "--yes", "--refresh", "--suppress-outputs"], say, stack, UP_TIMEOUT_S)
+    try:
+        if not exists(known(stack)):
+            _run("stack", "init", stack=stack)
+        _stream(["up", "--yes", "--refresh", "--suppress-outputs"], say, stack, UP_TIMEOUT_S)
+    finally:
+        if is_lab(stack):
+            forget_salt(stack)
+
+
+def forget_salt(stack: str) -> None:
+    """Leave a lab's settings in git as they are: the salt that Pulumi writes into them is also in the stack's state.
+
+    It stays where the settings hold a secret, which is encrypted with it.
+    """
+    text = settings_file(known(stack)).read_text()
+    kept = "".join(line for line in text.splitlines(keepends=True) if not line.startswith("encryptionsalt:"))
+    if kept != text and not re.search(r"^ +secure:", kept, re.MULTILINE):
+        settings_file(stack).write_text(kept)
 
 
 def destroy(stack: str, say: Callable[[str], None]) -> None:

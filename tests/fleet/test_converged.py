@@ -8,9 +8,14 @@ import pytest
 
 from infra.contract import Contract
 from tests.fleet.conftest import STACK, till
+from till import stack
 from till.paths import CHECKOUT, VENV_BIN
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]
+
+
+def test_what_came_up_left_the_checkout_as_it_was(lab: Contract) -> None:
+    assert "encryptionsalt" not in stack.settings_file(STACK).read_text()
 
 
 def test_a_second_provision_changes_nothing(lab: Contract) -> None:
@@ -29,4 +34,6 @@ def test_second_pulumi_up_changes_nothing(lab: Contract) -> None:
         [str(VENV_BIN / "pulumi"), "up", "-s", STACK, "--yes", "--expect-no-changes", "--non-interactive"],
         cwd=CHECKOUT, capture_output=True, text=True, timeout=180,
     )  # fmt: skip
+    # Pulumi by itself writes its salt into the settings.
+    stack.forget_salt(STACK)
     assert done.returncode == 0, done.stdout[-2000:]

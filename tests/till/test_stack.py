@@ -93,6 +93,25 @@ def test_a_wrong_passphrase_and_none_are_told(backend: Path, monkeypatch: pytest
         stack.contract(NAME)
 
 
+def test_settings_are_left_as_git_has_them_unless_they_hold_a_secret(
+    backend: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = backend / f"Pulumi.{NAME}.yaml"
+    monkeypatch.setattr(stack, "settings_file", lambda _: settings)
+    before = "# What it is for.\nconfig:\n  till:environment: lab\n"
+    settings.write_text(before)
+    whole = contract_of(host("alpha"), stack=NAME, environment="staging")
+    made(backend, whole.to_json())
+    assert "encryptionsalt" in settings.read_text()
+    stack.forget_salt(NAME)
+    assert settings.read_text() == before
+    assert stack.contract(NAME) == whole
+    pulumi(backend, "config", "set", "--stack", NAME, "--secret", "till:sentryDsn", CANARY)
+    held = settings.read_text()
+    stack.forget_salt(NAME)
+    assert settings.read_text() == held and "encryptionsalt" in held
+
+
 def test_a_stack_that_was_never_made(backend: Path) -> None:
     assert not stack.exists(NAME)
     with pytest.raises(UsageError, match=f"stack {NAME} does not exist yet") as raised:
