@@ -16,6 +16,7 @@ from till_host import textfile_metrics
 from till_host.backups import pgbackrest, plan, repository, scratch
 from till_host.backups import stanza as stanzas
 from till_host.backups import wal as segments
+from till_host.faults import Fault
 
 ROLES = Path(__file__).parents[2] / "playbooks" / "roles"
 
@@ -161,7 +162,7 @@ def test_a_repository_that_knows_this_database_or_none_is_taken(
     ],
 )
 def test_a_repository_that_keeps_another_database_is_refused(found: dict[str, Any], repository: int) -> None:
-    with pytest.raises(pgbackrest.Fault, match="another database") as refused:
+    with pytest.raises(Fault, match="another database") as refused:
         stanzas.judge(found, "7", repository)
     assert "till restore STACK --to latest" in str(refused.value)
     assert ("--repository 2" in str(refused.value)) is (repository == 2)
@@ -193,7 +194,7 @@ def test_a_backup_that_is_under_way_is_waited_for(other_backup: Any) -> None:
 
 def test_one_that_does_not_end_is_named(other_backup: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(repository, "ALONE_WITHIN_S", 0.05)
-    with pytest.raises(pgbackrest.Fault, match="a backup is under way"), repository.alone():
+    with pytest.raises(Fault, match="a backup is under way"), repository.alone():
         pytest.fail("two at once")
 
 
@@ -260,7 +261,7 @@ def test_a_repository_begun_on_a_later_timeline_needs_no_history(monkeypatch: py
 
 def test_a_missing_history_is_needed_by_backups_of_older_timelines_only(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_: object) -> str:
-        raise pgbackrest.Fault("unable to open missing file", 55)
+        raise Fault("unable to open missing file", 55)
 
     names = [f"0000000{tl}00000000/0000000{tl}00000000000000{number:02X}-{'0' * 40}.zst" for tl, number in
              ((5, 3), (6, 5), (6, 7))]  # fmt: skip
@@ -270,7 +271,7 @@ def test_a_missing_history_is_needed_by_backups_of_older_timelines_only(monkeypa
     made["archive"] = {"start": "000000060000000000000005", "stop": "000000060000000000000005"}
     for begun_late in (info(made), info()):
         assert pgbackrest.archive_gaps("till", begun_late, 4 * MB, 2) == ["000000060000000000000006"]
-    with pytest.raises(pgbackrest.Fault, match="missing file"):
+    with pytest.raises(Fault, match="missing file"):
         pgbackrest.archive_gaps("till", info(made, backup("full", DAY_S)), 4 * MB, 2)
 
 
@@ -322,7 +323,7 @@ class Starting(scratch.Scratch):
         if self.looks > 3:
             self.log.write_text(self.says)
         if not self.runs():
-            raise scratch.Fault("no such file")
+            raise Fault("no such file")
         return "f"
 
 
@@ -331,7 +332,7 @@ def test_a_database_that_has_said_nothing_yet_is_not_taken_for_one_that_ended(
 ) -> None:
     monkeypatch.setattr(scratch, "POLL_S", 0.01)
     Starting(tmp_path, "LOG:  starting PostgreSQL 15", there=True).until_recovered(5)
-    with pytest.raises(scratch.Fault, match="recovery failed: FATAL:  no space"):
+    with pytest.raises(Fault, match="recovery failed: FATAL:  no space"):
         Starting(tmp_path, "FATAL:  no space", there=False).until_recovered(5)
 
 

@@ -9,9 +9,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from till_host.certificates import certificate as program
+from till_host.faults import Fault
 from till_host.public_dns import zone
 from till_host.slots import release
-from till_host.slots import state as slots
 
 ROLES = Path(__file__).parents[2] / "playbooks" / "roles"
 OURS = ("nameserver", "certificates", "edge", "storefront", "acme_ca", "paypal_simulator", "resolver")
@@ -27,7 +27,7 @@ def test_spec_equals_defaults(role: str) -> None:
 
 def test_too_little_room_is_said_with_numbers_and_place(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(release, "ROOT", host)
-    with pytest.raises(slots.Fault, match=r"no room on \S+: .* has \d+ MiB free, .* needs \d+ MiB; make room"):
+    with pytest.raises(Fault, match=r"no room on \S+: .* has \d+ MiB free, .* needs \d+ MiB; make room"):
         release.room(1 << 50)
 
 

@@ -12,6 +12,7 @@ from till_host import window
 from till_host.drills import fault, measure
 from till_host.drills import readiness as look
 from till_host.drills import ssh_gate as gate
+from till_host.faults import Fault
 from till_host.payments import reconcile
 
 Told, Purchase = measure.Told, measure.Purchase
@@ -216,7 +217,7 @@ LEADER = seen().members[0]
         ({"names": {"nameserver ops": "silence"}}, "nameserver ops leads to silence"),
         ({"faults": {"alpha": {"fault": {"kind": "dns-kill"}, "restoring": False}}}, "dns-kill stands on alpha"),
         ({"faults": {"bravo": {"fault": None, "restoring": True}}}, "a restore is under way on bravo"),
-        ({"faults": {"bravo": look.Fault("Connection refused")}}, "bravo: Connection refused"),
+        ({"faults": {"bravo": Fault("Connection refused")}}, "bravo: Connection refused"),
     ],
 )
 def test_a_stack_that_is_not_well_is_not_broken_further(changed: dict[str, Any], words: str) -> None:

@@ -18,6 +18,7 @@ from infra.components.signing_key import new_key_pair
 from infra.contract import ReleaseKey
 from till import release_signature
 from till.paths import CHECKOUT
+from till_host.faults import Fault
 from till_host.slots import edge, release, signature, units
 from till_host.slots import state as slots
 
@@ -104,7 +105,7 @@ def test_a_migration_of_several_commands_fails_where_one_of_them_does(
     done = subprocess.run(["sh", str(ran[0])], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
     tampered_manifest(host)
-    with pytest.raises(slots.Fault, match="is not signed by"):
+    with pytest.raises(Fault, match="is not signed by"):
         host.release.migrate(VERSION)
 
 
@@ -201,7 +202,7 @@ REFUSED: list[tuple[Callable[[Host], None], str]] = [
 @pytest.mark.parametrize(("change", "told"), REFUSED)
 def test_nothing_is_unpacked_before_it_is_checked(host: Host, change: Callable[[Host], None], told: str) -> None:
     change(host)
-    with pytest.raises(slots.Fault, match=told):
+    with pytest.raises(Fault, match=told):
         host.unpack()
     left = [entry for name in ("releases", "incoming") for entry in (host.root / name).iterdir()]
     assert left == []
@@ -211,7 +212,7 @@ def test_nothing_is_unpacked_before_it_is_checked(host: Host, change: Callable[[
 def test_nothing_is_started_before_it_is_checked(host: Host, change: Callable[[Host], None], told: str) -> None:
     host.unpack()
     change(host)
-    with pytest.raises(slots.Fault, match=told):
+    with pytest.raises(Fault, match=told):
         host.start()
     left = [entry for name in ("slots", "start") for entry in (host.root / name).iterdir()]
     assert left == []
@@ -221,7 +222,7 @@ def test_nothing_is_started_before_it_is_checked(host: Host, change: Callable[[H
 def test_a_damaged_artefact_is_refused_and_leaves_nothing(host: Host) -> None:
     with host.partial.open("ab") as file:
         file.write(b"x")
-    with pytest.raises(slots.Fault, match=f"the signed manifest says {host.sha256}: deploy again"):
+    with pytest.raises(Fault, match=f"the signed manifest says {host.sha256}: deploy again"):
         host.unpack()
     left = [entry for name in ("releases", "incoming") for entry in (host.root / name).iterdir()]
     assert left == []
@@ -231,6 +232,6 @@ def test_what_lies_unpacked_must_be_the_signed_artefact(host: Host) -> None:
     """Another artefact of the same version was unpacked before: the manifest that came with this deploy differs."""
     host.unpack()
     host.signed(sha256="00" * 32)
-    with pytest.raises(slots.Fault, match=r"is not what v1\.0\.0's signed manifest says: rm -r"):
+    with pytest.raises(Fault, match=r"is not what v1\.0\.0's signed manifest says: rm -r"):
         host.start()
     assert not any((host.root / "start").iterdir())

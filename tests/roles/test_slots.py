@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.roles.conftest import EMPTY, POLICY
+from till_host.faults import Fault
 from till_host.slots import edge as slots_edge
 from till_host.slots import program as switching
 from till_host.slots import state as slots_state
@@ -142,9 +143,9 @@ def test_a_failed_switch_leaves_the_old_state_on_disk(
     edge.render(BOTH)
     # There is no HAProxy behind the socket.
     monkeypatch.setattr(edge, "runs", lambda: True)
-    with pytest.raises(slots.Fault, match="systemctl status haproxy"):
+    with pytest.raises(Fault, match="systemctl status haproxy"):
         switching.switch("green")
-    with pytest.raises(slots.Fault, match="systemctl status haproxy"):
+    with pytest.raises(Fault, match="systemctl status haproxy"):
         switching.apply(BOTH, slots.led(BOTH, "green", False))
     assert slots.load()["active"] == "blue"
     assert weights(edge.BACKEND.read_text()) == {"blue": 100, "green": 0}
@@ -153,7 +154,7 @@ def test_a_failed_switch_leaves_the_old_state_on_disk(
 def test_of_two_slots_with_one_version_the_later_deploy_is_meant(slots: ModuleType) -> None:
     both = {**EMPTY, "active": "blue", "blue": "v1.0.0", "green": "v1.0.0", "latest": "green"}
     assert switching.target(both, "v1.0.0", None) == "green"
-    with pytest.raises(slots.Fault, match="no slot holds v9"):
+    with pytest.raises(Fault, match="no slot holds v9"):
         switching.target(both, "v9.0.0", None)
 
 
@@ -177,7 +178,7 @@ def test_a_try_ends_when_its_lease_is_over_and_not_before(
 def test_what_serves_or_is_not_there_is_not_tried(slots: ModuleType) -> None:
     for state, slot in ((BOTH, "blue"), ({**BOTH, "green": None}, "green"), ({**BOTH, "active": None}, "green")):
         slots.save(state)
-        with pytest.raises(slots.Fault, match=f"slot {slot} can't be tried"):
+        with pytest.raises(Fault, match=f"slot {slot} can't be tried"):
             switching.weigh(slot, 5, 20)
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from tests.store import ADDRESSES, Store
 from till_host.change_lock import lock
+from till_host.faults import Fault
 from till_host.slots import fence as slots_fence
 
 LIFETIME_S = 3
@@ -207,7 +208,5 @@ def test_the_newest_change_is_remembered_and_may_write_again(fence: ModuleType) 
 
 @pytest.mark.parametrize("token", [6, 0])
 def test_an_older_change_is_refused_and_told_by_which_one(fence: ModuleType, token: int) -> None:
-    with pytest.raises(
-        fence.Fault, match=rf"a newer change \(token 7\) has taken over from this one \(token {token}\)"
-    ):
+    with pytest.raises(Fault, match=rf"a newer change \(token 7\) has taken over from this one \(token {token}\)"):
         fence.fenced({"fence": 7}, token)

@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from till_host import files
-from till_host.backups.restic import Fault, Gone, Repository
+from till_host.backups.restic import Gone, Repository
+from till_host.faults import Fault
 
 SETTINGS = "/etc/till/config-backup.json"
 KEPT = ("last_success_at", "repository_id", "last_check_at", "last_check_ok")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from till_host.backups import wal
+from till_host.faults import Fault
 
 SETTINGS = Path("/etc/till/backup.json")
 # Not runuser: its session would stand in the journal four times a minute.
@@ -26,14 +27,6 @@ INFO_TIMEOUT_S = 20
 OTHER = 99
 # The exit code of a command that asked for a file that is not there.
 MISSING = 55
-
-
-class Fault(Exception):
-    """What can't be done, and why; `code` is pgBackRest's exit code, 0 where it was not asked."""
-
-    def __init__(self, message: str, code: int = 0) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 def settings() -> dict[str, Any]:

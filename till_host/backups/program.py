@@ -24,8 +24,9 @@ from typing import Any
 from till_host import files, textfile_metrics
 from till_host.backups import plan
 from till_host.backups import stanza as stanzas
-from till_host.backups.pgbackrest import Fault, info, pgbackrest, refuse_unknown, settings
+from till_host.backups.pgbackrest import info, pgbackrest, refuse_unknown, settings
 from till_host.backups.repository import NAMES, OFFSITE, REPOSITORY, alone, contents, known
+from till_host.faults import Fault
 
 POLICY = Path("/etc/till/backup-repository.json")
 LAST = Path("/var/lib/till/backup.json")

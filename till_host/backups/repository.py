@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from till_host.backups import plan
-from till_host.backups.pgbackrest import Fault, archive_gaps, info
+from till_host.backups.pgbackrest import archive_gaps, info
+from till_host.faults import Fault
 
 REPOSITORY = Path("/var/lib/pgbackrest")
 OFFSITE = 2

@@ -7,12 +7,10 @@ import subprocess
 import time
 from typing import Any
 
+from till_host.faults import Fault
+
 # restic's words for a folder, and for an SFTP server's folder, without a repository.
 GONE = ("config: no such file or directory", "config file: Lstat: file does not exist")
-
-
-class Fault(Exception):
-    """What is wrong, and the next command."""
 
 
 class Gone(Fault):

@@ -30,8 +30,9 @@ from typing import Any
 
 from till_host import files
 from till_host.backups import plan
-from till_host.backups.pgbackrest import AS_POSTGRES, Fault, archive_gaps, info, refuse_unknown, settings
+from till_host.backups.pgbackrest import AS_POSTGRES, archive_gaps, info, refuse_unknown, settings
 from till_host.backups.scratch import Scratch, tree_bytes
+from till_host.faults import Fault
 
 POLICY = Path("/etc/till/restore.json")
 STATE = Path("/var/lib/till/restore.json")

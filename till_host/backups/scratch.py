@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from till_host.backups import pgbackrest
-from till_host.backups.pgbackrest import AS_POSTGRES, Fault
+from till_host.backups.pgbackrest import AS_POSTGRES
+from till_host.faults import Fault
 
 POLL_S = 0.2
 LOG_LINES = 12

@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from till_host.backups.pgbackrest import Fault, info, pgbackrest, psql
+from till_host.backups.pgbackrest import info, pgbackrest, psql
 from till_host.backups.repository import OFFSITE
+from till_host.faults import Fault
 
 # Of `pgbackrest info`: nothing there, or no information yet.
 UNKNOWN = (1, 2, 3)

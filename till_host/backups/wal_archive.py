@@ -22,7 +22,8 @@ from typing import Any
 
 from till_host import files, textfile_metrics
 from till_host.backups import wal as segments
-from till_host.backups.pgbackrest import Fault, archive_files, info, psql, settings
+from till_host.backups.pgbackrest import archive_files, info, psql, settings
+from till_host.faults import Fault
 
 STATE = Path("/var/lib/till/wal-archive.json")
 # What pgbackrest-archive-push leaves of a repository that did not take the last segment.

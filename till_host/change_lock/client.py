@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from till_host.release_watch.edges import Fault, Waits
+from till_host.faults import Fault, Waits
 
 PROGRAM = "/opt/till-host/current/bin/lease"
 BY = "till-release-watch"

@@ -17,11 +17,9 @@ import sys
 import time
 from typing import Any
 
+from till_host.faults import Fault
+
 TIMEOUT_S = 20
-
-
-class Fault(Exception):
-    """A sentence for whoever asked."""
 
 
 def etcdctl(*arguments: str, endpoint: str = "") -> str:

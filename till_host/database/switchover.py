@@ -26,6 +26,8 @@ from typing import Any
 import psycopg2
 import yaml
 
+from till_host.faults import Fault
+
 SETTINGS = Path("/etc/patroni/patroni.yml")
 WRITE_INTERVAL_S = 0.05
 # Each question is a handshake that the promotion waits for on a slow host.
@@ -38,10 +40,6 @@ REST_TIMEOUT_S = 5
 REQUEST_TIMEOUT_S = 30
 SYNCHRONOUS = "sync_standby"
 WRITE = "SELECT pg_logical_emit_message(true, 'till-switchover', '')"
-
-
-class Fault(Exception):
-    """A sentence for whoever asked."""
 
 
 class Patroni:

@@ -13,7 +13,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from till_host.backups.pgbackrest import Fault
+from till_host.faults import Fault
 
 # VARIABLE=value lines, root's alone: the secrets that the data was written with.
 ENVIRONMENT = Path("/etc/till/env/drill-directus.env")

@@ -20,11 +20,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from till_host import window
+from till_host import ssh, window
 from till_host.drills import drill, hosts
-from till_host.drills.hosts import Fault
 from till_host.drills.readiness import look, unwell
 from till_host.drills.rehearsal import Rehearsal
+from till_host.faults import Fault
 from till_host.payments.buyer import Shop
 
 POLICY = Path("/etc/till/drill-failover.json")
@@ -113,7 +113,7 @@ def run(rules: dict[str, Any]) -> bool:
 def heal(rules: dict[str, Any]) -> None:
     """Ask every other host to heal; one that can't be asked does so by itself."""
     others = [host["name"] for host in rules["hosts"] if host["name"] != rules["here"]]
-    for told in hosts.at_once(others, hosts.heal).values():
+    for told in ssh.at_once(others, hosts.heal).values():
         if isinstance(told, Fault):
             print(f"drill-failover: {told}; it heals by itself when the fault's time is over", file=sys.stderr)
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from till_host import files
+from till_host.faults import Fault
 
 POLICY = Path("/etc/till/faults.json")
 STATE = Path("/var/lib/till/fault.json")
@@ -39,10 +40,6 @@ RB_AUTOBOOT = 0x01234567
 # So that the line that says "now" is on its way before the host dies.
 LAST_WORDS_S = 0.2
 COMMAND_TIMEOUT_S = 20
-
-
-class Fault(Exception):
-    """A sentence for whoever asked."""
 
 
 def run(*argv: str, stdin: str = "", check: bool = True) -> int:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
-Answer = TypeVar("Answer")
+from till_host import ssh
+from till_host.faults import Fault
+
 SETTINGS = "/etc/till/drill-failover.ssh"
 STATUS_TIMEOUT_S = 15
 # What a host may take from the request until it says that it begins, and afterwards.
@@ -19,23 +18,9 @@ AFTER_BEGIN_S = 3
 FAILED = 1
 
 
-class Fault(Exception):
-    """What does not hold, as a sentence."""
-
-
 def ask(host: str, *words: str, timeout_s: float) -> dict[str, Any]:
     """One request to a host; Fault with its own words."""
-    try:
-        done = subprocess.run(
-            ["ssh", "-F", SETTINGS, host, " ".join(words)],
-            capture_output=True, text=True, timeout=timeout_s, check=False, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise Fault(f"{host}: no answer to {words[0]} within {timeout_s:.0f} s") from None
-    if done.returncode != 0:
-        raise Fault(f"{host}: {done.stderr.strip()[-400:] or f'{words[0]} ended with {done.returncode}'}")
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    return ssh.ask(SETTINGS, host, *words, timeout_s=timeout_s)
 
 
 def status(host: str) -> dict[str, Any]:
@@ -70,16 +55,3 @@ def begin(host: str, kind: str, for_s: int) -> float:
     if not line or asked.returncode == FAILED:
         raise Fault(f"{host}: {kind} was not begun: {said.strip()[-400:] or 'no answer'}")
     return at
-
-
-def at_once(hosts: list[str], call: Callable[[str], Answer]) -> dict[str, Answer | Fault]:
-    """One call to many hosts at the same time; an answer or the Fault of each."""
-
-    def one(host: str) -> Answer | Fault:
-        try:
-            return call(host)
-        except Fault as reason:
-            return reason
-
-    with ThreadPoolExecutor(max_workers=max(1, len(hosts))) as pool:
-        return dict(zip(hosts, pool.map(one, hosts), strict=True))

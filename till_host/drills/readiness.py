@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from http.client import HTTPException
 from typing import Any
 
-from till_host.drills.hosts import Fault, at_once, status
+from till_host.drills.hosts import status
+from till_host.faults import Fault
 from till_host.https import Place
 from till_host.public_dns.answers import led_to, servers
+from till_host.ssh import at_once
 
 MB = 1 << 20
 TIMEOUT_S = 5

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from http.client import HTTPException
 from typing import Any
 
+from till_host import ssh
 from till_host.drills import drill, measure
 from till_host.drills import hosts as road
-from till_host.drills.hosts import Fault
 from till_host.drills.measure import Broken
 from till_host.drills.observer import Watch
 from till_host.drills.readiness import look, site_of, unwell, with_role
+from till_host.faults import Fault
 from till_host.payments import books
 from till_host.payments.buyer import Shop
 from till_host.payments.load import Load
@@ -85,7 +86,7 @@ class Rehearsal(drill.Drill):
 
     def begin(self, site: str, leader: str, hosts: list[str]) -> Broken:
         """At once on all hosts; raises Fault when one of them could not."""
-        begun = road.at_once(hosts, lambda host: road.begin(host, self.fault_kind, self.for_s))
+        begun = ssh.at_once(hosts, lambda host: road.begin(host, self.fault_kind, self.for_s))
         if faults := [str(told) for told in begun.values() if isinstance(told, Fault)]:
             raise Fault("; ".join(faults))
         at = min(told for told in begun.values() if not isinstance(told, Fault))
@@ -168,7 +169,7 @@ class Rehearsal(drill.Drill):
 
     def healed(self, hosts: list[str]) -> list[str]:
         """Asks, as a host that was silent may have to be; what is not healed yet."""
-        return [str(told) for told in road.at_once(hosts, road.heal).values() if isinstance(told, Fault)]
+        return [str(told) for told in ssh.at_once(hosts, road.heal).values() if isinstance(told, Fault)]
 
     def until_well(self, site: str, deadline_s: float) -> None:
         def faults() -> list[str]:

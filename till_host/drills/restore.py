@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from till_host.backups import plan, wal
-from till_host.backups.pgbackrest import Fault, info, refuse_unknown, settings
+from till_host.backups.pgbackrest import info, refuse_unknown, settings
 from till_host.backups.scratch import Scratch, fingerprint, tree_bytes, write_rate
 from till_host.drills import directus
 from till_host.drills import drill as drills
 from till_host.drills import source as sources
+from till_host.faults import Fault
 
 POLICY = Path("/etc/till/drills.json")
 SPACE_FACTOR = 1.3

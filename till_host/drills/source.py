@@ -12,8 +12,8 @@ from typing import Any
 import psycopg2
 import psycopg2.extensions
 
-from till_host.backups.pgbackrest import Fault
 from till_host.backups.scratch import fingerprint
+from till_host.faults import Fault
 
 CA = "/etc/till/pki/ca.pem"
 LOGINS = "/etc/till/credentials/drill_logins"

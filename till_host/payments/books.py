@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg2
 
-from till_host.drills.hosts import Fault
+from till_host.faults import Fault
 from till_host.https import CA, Place
 
 LOGINS = "/etc/till/credentials/drill_failover_logins"

@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from http.client import HTTPException
 from typing import Any
 
+from till_host.faults import Fault
 from till_host.payments import compare
 from till_host.slots import units
 
@@ -33,10 +34,6 @@ AGAIN_S = 2
 NOT_FOUND = 404
 # Nothing can be charged before a capture was asked for.
 UNASKED = ["started", "created"]
-
-
-class Fault(Exception):
-    """What can't be asked, without any value of the environment."""
 
 
 def environment(slot: str) -> dict[str, str]:

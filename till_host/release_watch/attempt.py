@@ -6,13 +6,14 @@ import sys
 import time
 from typing import Any
 
+from till_host import ssh
 from till_host.change_lock import client as lease
+from till_host.faults import Fault, Waits
 from till_host.notifications import spool
 from till_host.release_watch import edges as road
 from till_host.release_watch import messages as words
 from till_host.release_watch import store
 from till_host.release_watch import traffic_back as way
-from till_host.release_watch.edges import Fault, Waits
 from till_host.release_watch.observe import Eyes
 
 BY = "till-release-watch"
@@ -80,7 +81,7 @@ def _failed(watch: Watch, why: str, reasons: tuple[str, ...], at: float, setting
 
 
 def _drained(watch: Watch) -> None:
-    if left := road.faults(road.at_once(watch["hosts"], road.drain)):
+    if left := ssh.faults(ssh.at_once(watch["hosts"], road.drain)):
         say(f"requests of the release that was left may go on: {left}")
 
 

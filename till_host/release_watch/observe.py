@@ -15,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from till_host import ssh
+from till_host.faults import Fault
 from till_host.release_watch import edges as road
 from till_host.release_watch import traffic_query as counted
 from till_host.release_watch.policy import Counts, Seen
@@ -76,9 +78,9 @@ class Eyes:
 
     def remember(self) -> None:
         """The tokens that lead to the old release, while one does; a host that can't be asked is told without."""
-        for host, state in road.at_once(self.watch["hosts"], road.show).items():
+        for host, state in ssh.at_once(self.watch["hosts"], road.show).items():
             old = self.watch["hosts"][host]["old_slot"]
-            if not isinstance(state, road.Fault) and CHECKOUT in state["sticky"].get(old, []):
+            if not isinstance(state, Fault) and CHECKOUT in state["sticky"].get(old, []):
                 self.tokens[host] = token(old, state["digests"].get(old, ""))
 
     def served(self, host: str) -> tuple[str | None, bool]:

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from till_host import ssh
 from till_host.change_lock.client import Held
+from till_host.faults import Fault, Waits
 from till_host.release_watch import edges as road
-from till_host.release_watch.edges import Fault, Waits
 
 STEP_S = 0.3
 Watch = dict[str, Any]
@@ -23,8 +24,8 @@ def look(watch: Watch, moving: bool) -> None:
 
     `moving`: an attempt was cut off, so that edges may have been led back already.
     """
-    told = road.at_once(watch["hosts"], road.show)
-    if found := road.faults(told):
+    told = ssh.at_once(watch["hosts"], road.show)
+    if found := ssh.faults(told):
         raise Waits(found)
     for host, state in told.items():
         assert not isinstance(state, Fault)
@@ -40,11 +41,11 @@ def back(watch: Watch, held: Held) -> float:
     unless it says that edges differ."""
     hosts, began = watch["hosts"], time.monotonic()
     held.check()
-    told = road.at_once(hosts, lambda host: road.switch(host, hosts[host]["old_slot"], held.token))
-    if found := road.faults(told):
+    told = ssh.at_once(hosts, lambda host: road.switch(host, hosts[host]["old_slot"], held.token))
+    if found := ssh.faults(told):
         held.check()
-        undone = road.at_once(hosts, lambda host: road.switch(host, hosts[host]["new_slot"], held.token))
-        if second := road.faults(undone):
+        undone = ssh.at_once(hosts, lambda host: road.switch(host, hosts[host]["new_slot"], held.token))
+        if second := ssh.faults(undone):
             raise Fault(f"edges differ now: {found}; and back: {second}")
         raise Fault(f"{found}; the other edges have undone it")
     return round(time.monotonic() - began, 2)

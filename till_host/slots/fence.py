@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from till_host.slots.state import Fault
+from till_host.faults import Fault
 
 
 def fenced(state: dict[str, Any], token: int) -> dict[str, Any]:

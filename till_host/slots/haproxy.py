@@ -6,7 +6,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from till_host.slots.state import Fault
+from till_host.faults import Fault
 
 SOCKET = Path("/run/haproxy/admin.sock")
 

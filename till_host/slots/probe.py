@@ -24,6 +24,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from till_host.faults import Fault
 from till_host.slots import state as slots
 
 FAULTS_KEPT = 5
@@ -179,7 +180,7 @@ def main() -> int:
         asked = {slot: ports[slot] for slot in given.slots.split(",")}
         how = (given.paths, given.concurrency, given.timeout_s, given.slow_s)
         print(json.dumps(measured(asked, given.warm_up, given.requests, how)))
-    except (slots.Fault, OSError, KeyError, subprocess.SubprocessError) as reason:
+    except (Fault, OSError, KeyError, subprocess.SubprocessError) as reason:
         print(f"slot-probe: {reason}", file=sys.stderr)
         return 1
     return 0

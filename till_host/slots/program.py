@@ -24,6 +24,7 @@ import sys
 import time
 from typing import Any
 
+from till_host.faults import Fault
 from till_host.slots import edge, fence, haproxy
 from till_host.slots import state as slots
 
@@ -36,11 +37,11 @@ def target(state: dict[str, Any], version: str | None, slot: str | None) -> str:
     """The slot that is meant: of two with one version the one deployed last. Raises Fault."""
     if slot:
         if not state.get(slot):
-            raise slots.Fault(f"slot {slot} holds no release: till deploy")
+            raise Fault(f"slot {slot} holds no release: till deploy")
         return slot
     holding = [one for one in slots.SLOTS if state[one] == version]
     if not holding:
-        raise slots.Fault(f"no slot holds {version} (blue: {state['blue']}, green: {state['green']}): till deploy")
+        raise Fault(f"no slot holds {version} (blue: {state['blue']}, green: {state['green']}): till deploy")
     return str(state["latest"] if state["latest"] in holding else holding[0])
 
 
@@ -59,7 +60,7 @@ def intend(version: str | None, slot: str | None, token: int | None = None) -> d
                 pass
         except (OSError, urllib.error.HTTPError) as reason:
             said = f"slot {chosen} ({state[chosen]}) does not answer {url}: {reason}"
-            raise slots.Fault(f"{said}; systemctl status storefront@{chosen}") from None
+            raise Fault(f"{said}; systemctl status storefront@{chosen}") from None
         if state["active"] != chosen:
             after = {**state, "intent": chosen}
             # From now on its token leads there, so that it can be tried before anybody else meets it.
@@ -87,7 +88,7 @@ def weigh(slot: str, percent: int, lease_s: float, token: int | None = None) -> 
     with slots.locked():
         before = loaded(token)
         if not before[slot] or before["active"] in (None, slot):
-            raise slots.Fault(f"slot {slot} can't be tried beside {before['active'] or 'nothing'}: till deploy")
+            raise Fault(f"slot {slot} can't be tried beside {before['active'] or 'nothing'}: till deploy")
         arm(lease_s)
         up(slot)
         apply(before, slots.tried(before, slot, percent, lease_s))
@@ -99,7 +100,7 @@ def switch(slot: str | None, drop: bool = False, token: int | None = None) -> di
         before = loaded(token)
         after = slots.led(before, slot, drop)
         if slot and not before[slot]:
-            raise slots.Fault(f"slot {slot} holds no release: till deploy")
+            raise Fault(f"slot {slot} holds no release: till deploy")
         if slot and before["active"] != slot:
             up(slot)
         if before != after:
@@ -146,19 +147,19 @@ def arm(lease_s: float) -> None:
     command = ["/usr/bin/systemd-run", "--quiet", "--collect", unit, *when, PROGRAM, "expire"]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=20)
     if done.returncode:
-        raise slots.Fault(f"no timer would end the try ({done.stderr.strip()}): systemctl list-timers '{TIMER}-*'")
+        raise Fault(f"no timer would end the try ({done.stderr.strip()}): systemctl list-timers '{TIMER}-*'")
 
 
 def up(slot: str) -> None:
     """Wait until HAProxy itself finds it up; raises Fault."""
     if not edge.runs():
-        raise slots.Fault("HAProxy does not run here: systemctl status haproxy")
+        raise Fault("HAProxy does not run here: systemctl status haproxy")
     haproxy.tell(f"set server check_{slot}/{slot} state ready")
     deadline = time.monotonic() + READY_DEADLINE_S
     while not haproxy.server(slot)["status"].startswith(("UP", "DRAIN")):
         if time.monotonic() > deadline:
             said = f"HAProxy does not find slot {slot} up within {READY_DEADLINE_S} s"
-            raise slots.Fault(f"{said}: journalctl -u storefront@{slot}")
+            raise Fault(f"{said}: journalctl -u storefront@{slot}")
         time.sleep(0.05)
 
 
@@ -168,7 +169,7 @@ def apply(before: dict[str, Any], after: dict[str, Any]) -> None:
     edge.render(after)
     try:
         edge.tell(after)
-    except slots.Fault:
+    except Fault:
         back = {**before, "intent": None}
         slots.save(back)
         edge.render(back)
@@ -201,7 +202,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         print(answer(arguments))
-    except (slots.Fault, OSError) as reason:
+    except (Fault, OSError) as reason:
         print(f"slots: {reason}", file=sys.stderr)
         return 1
     return 0

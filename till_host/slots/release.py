@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from till_host import files
+from till_host.faults import Fault
 from till_host.slots import edge, signature, units
 from till_host.slots import state as slots
 
@@ -61,7 +62,7 @@ def room(size_bytes: int) -> None:
     needed = size_bytes * slots.settings()["space_factor"]
     free = shutil.disk_usage(ROOT).free
     if free < needed:
-        raise slots.Fault(
+        raise Fault(
             f"no room on {socket.gethostname()}: {ROOT} has {free >> 20} MiB free, "
             f"a release of {size_bytes >> 20} MiB needs {needed >> 20} MiB; "
             f"make room (du -xsh {ROOT}/releases/*), then deploy again"
@@ -76,7 +77,7 @@ def unpack(version: str) -> dict[str, Any]:
         with partial.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != sha256:
-            raise slots.Fault(f"{partial} has sha256 {found}, the signed manifest says {sha256}: deploy again")
+            raise Fault(f"{partial} has sha256 {found}, the signed manifest says {sha256}: deploy again")
         fresh = ROOT / "releases" / f".{version}.unpacking"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o755)
@@ -92,7 +93,7 @@ def unpack(version: str) -> dict[str, Any]:
         files.move(fresh, release_folder(version))
     except OSError as reason:
         shutil.rmtree(ROOT / "releases" / f".{version}.unpacking", ignore_errors=True)
-        raise slots.Fault(f"{version} can't be unpacked on {socket.gethostname()}: {reason}; df -h {ROOT}") from None
+        raise Fault(f"{version} can't be unpacked on {socket.gethostname()}: {reason}; df -h {ROOT}") from None
     finally:
         partial.unlink(missing_ok=True)
     return {"unpacked": version}
@@ -114,7 +115,7 @@ def checked(version: str) -> dict[str, Any]:
     """The signed manifest of what lies unpacked here; raises Fault."""
     manifest = signature.manifest(ROOT, version)
     if not has_release(version, manifest["sha256"]):
-        raise slots.Fault(
+        raise Fault(
             f"{release_folder(version)} on {socket.gethostname()} is not what {version}'s signed manifest says: "
             f"rm -r {release_folder(version)}, then deploy again"
         )
@@ -137,7 +138,7 @@ def migrate(version: str) -> dict[str, Any]:
         return {"migrated": False}
     # Several commands are one that fails where one of them does.
     if reason := units.migrated(release_folder(version), program(units.MIGRATE, f"set -e\n{command}")):
-        raise slots.Fault(f"the migration of {version} on {socket.gethostname()} {reason}")
+        raise Fault(f"the migration of {version} on {socket.gethostname()} {reason}")
     return {"migrated": True, "migrate_s": round(time.monotonic() - began, 1)}
 
 
@@ -147,7 +148,7 @@ def start(slot: str, version: str, digest: str) -> dict[str, Any]:
     with slots.locked():
         state = slots.load()
         if slots.shares(state)[slot]:
-            raise slots.Fault(f"slot {slot} serves traffic: deploy again")
+            raise Fault(f"slot {slot} serves traffic: deploy again")
         began = time.monotonic()
         state[slot] = None
         for known in (state["digests"], state["sticky"]):
@@ -170,7 +171,7 @@ def start(slot: str, version: str, digest: str) -> dict[str, Any]:
             # What failed is told here; a failed unit left behind would hide the next one that fails.
             units.systemctl("reset-failed", units.unit(slot))
             where = f"{version} in slot {slot} on {socket.gethostname()}"
-            raise slots.Fault(f"{where} {reason}; last lines of {units.unit(slot)}:\n{reason_lines}")
+            raise Fault(f"{where} {reason}; last lines of {units.unit(slot)}:\n{reason_lines}")
         state[slot], state["latest"] = version, slot
         state["metrics"][slot] = manifest.get("metrics_path") or ""
         state["checks"][slot] = manifest.get("version_path") or manifest["health_path"]
@@ -216,7 +217,7 @@ def main() -> int:
             given["size_bytes"] = int(given["size_bytes"])
         done: dict[str, Callable[..., Any]] = {"plan": plan, "unpack": unpack, "migrate": migrate, "start": start}
         print(json.dumps(done[name](**given)))
-    except (slots.Fault, OSError) as reason:
+    except (Fault, OSError) as reason:
         print(f"release: {reason}", file=sys.stderr)
         return 1
     return 0

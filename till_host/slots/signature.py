@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from till_host.slots import state as slots
+from till_host.faults import Fault
 
 KEY = Path("/etc/till/release-key.pem")
 OPENSSL_TIMEOUT_S = 20
@@ -21,19 +21,19 @@ def manifest(root: Path, version: str) -> dict[str, Any]:
     here = socket.gethostname()
     for needed, following in ((KEY, "till provision"), (path, "deploy again"), (signature, "deploy again")):
         if not needed.is_file():
-            raise slots.Fault(f"{needed} is not on {here}, so nothing vouches for {version}: {following}")
+            raise Fault(f"{needed} is not on {here}, so nothing vouches for {version}: {following}")
     # OpenSSL reads a signature from a file only, and the message of this algorithm, too.
     command = ["/usr/bin/openssl", "pkeyutl", "-verify", "-rawin", "-pubin", "-inkey", str(KEY)]
     command += ["-in", str(path), "-sigfile", str(signature)]
     said = subprocess.run(command, capture_output=True, text=True, timeout=OPENSSL_TIMEOUT_S, check=False)
     if said.returncode != 0:
-        raise slots.Fault(
+        raise Fault(
             f"the manifest of {version} on {here} is not signed by the key in {KEY} ({_why(said)}): "
             "till provision if the stack's key is new, till release build if the release is older than it"
         )
     told = dict(json.loads(path.read_text()))
     if told["version"] != version:
-        raise slots.Fault(f"{path} on {here} is the manifest of {told['version']}: deploy again")
+        raise Fault(f"{path} on {here} is the manifest of {told['version']}: deploy again")
     return told
 
 

@@ -34,10 +34,6 @@ SERVED_MAX = 50
 CHECKOUT, SHARED = "checkout", "shared"
 
 
-class Fault(Exception):
-    """Something that a person has to see; the text says what, where and the next command."""
-
-
 def settings() -> dict[str, Any]:
     return dict(json.loads(SETTINGS.read_text()))
 
