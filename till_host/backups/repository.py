@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import email.utils
 import fcntl
 import os
-import ssl
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from till_host import patroni
 from till_host.backups import plan
 from till_host.backups.pgbackrest import archive_gaps, info
 from till_host.faults import Fault
@@ -29,16 +27,11 @@ LOOK_INTERVAL_S = 0.5
 
 def leader(rules: dict[str, Any]) -> dict[str, Any] | None:
     """The leading database by Patroni's own word: name, clock_offset_s (our clock less its); None: nobody leads."""
-    trust = ssl.create_default_context(cafile="/etc/till/pki/ca.pem")
     for member in rules["databases"]:
         asked = time.time()
-        try:
-            with urllib.request.urlopen(f"https://{member['name']}:8008/primary", timeout=3, context=trust) as answer:
-                told = email.utils.parsedate_to_datetime(answer.headers["Date"]).timestamp()
-        except OSError:
-            continue
-        # The header has whole seconds.
-        return {**member, "clock_offset_s": round((asked + time.time()) / 2 - told - 0.5, 1)}
+        if found := patroni.find_leader([member["name"]]):
+            # The header has whole seconds.
+            return {**member, "clock_offset_s": round((asked + time.time()) / 2 - found[1] - 0.5, 1)}
     return None
 
 

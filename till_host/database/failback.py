@@ -16,13 +16,13 @@ import ssl
 import subprocess
 import sys
 import time
-import urllib.request
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from till_host import patroni
 from till_host.database.failback_decision import Policy, Record, Seen, decide, held
-from till_host.etcd import PKI, Etcd
+from till_host.etcd import Etcd
 from till_host.notifications import spool
 
 SETTINGS = Path("/etc/till/failback.json")
@@ -32,13 +32,7 @@ UNFINISHED = {
 }
 SWITCHOVER = "/opt/till-host/current/bin/switchover"
 WRITES = 5
-
-
-def cluster(address: str) -> dict[str, Any]:
-    """The members as this host's Patroni knows them; raises OSError, ValueError."""
-    trust = ssl.create_default_context(cafile=f"{PKI}/ca.pem")
-    with urllib.request.urlopen(f"https://{address}:8008/cluster", timeout=5, context=trust) as answer:
-        return dict(json.loads(answer.read()))
+PATRONI_TIMEOUT_S = 5
 
 
 def healthy(settings: dict[str, Any]) -> bool:
@@ -56,7 +50,7 @@ def healthy(settings: dict[str, Any]) -> bool:
 
 def see(settings: dict[str, Any]) -> Seen:
     """One look; raises OSError, ValueError, KeyError when Patroni does not tell."""
-    told = cluster(settings["address"])
+    told = patroni.read_cluster(settings["address"], PATRONI_TIMEOUT_S)
     members = {str(one["name"]): one for one in told["members"]}
     leader = next((name for name, one in members.items() if one["role"] == "leader" and one["state"] == "running"), "")
     here = members.get(settings["host"], {})

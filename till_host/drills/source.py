@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ssl
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import psycopg2
 import psycopg2.extensions
 
+from till_host import patroni
 from till_host.backups.scratch import fingerprint
 from till_host.faults import Fault
 
@@ -58,13 +57,8 @@ class Source:
 
 def leader(hosts: list[str]) -> str:
     """The host that leads, by Patroni's word; Fault when none does."""
-    trust = ssl.create_default_context(cafile=CA)
-    for host in hosts:
-        try:
-            with urllib.request.urlopen(f"https://{host}:8008/primary", timeout=3, context=trust):
-                return host
-        except OSError:
-            continue
+    if found := patroni.find_leader(hosts):
+        return found[0]
     raise Fault("no database leads, so there is nothing to compare a restored one with: till status")
 
 

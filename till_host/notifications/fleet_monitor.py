@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import json
 import socket
-import ssl
 import threading
 import time
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +18,8 @@ import dns.exception
 import dns.message
 import dns.query
 
-from till_host import files
-from till_host.etcd import PKI, Etcd
+from till_host import files, patroni
+from till_host.etcd import Etcd
 from till_host.notifications import claim, messages, spool
 from till_host.notifications.changes import PAYMENTS, Fleet, Memory, Seen, look
 from till_host.notifications.quorum import Quorum
@@ -30,6 +28,7 @@ SETTINGS = Path("/etc/till/notify.json")
 ORDER = Path("/var/lib/till-site-order/order")
 MEMORY = spool.FOLDER / "memory.json"
 # A database that leads or follows, in Patroni's words.
+PATRONI_TIMEOUT_S = 2
 FOLLOWS = ("running", "streaming", "in archive recovery")
 
 
@@ -69,10 +68,8 @@ def sites(settings: dict[str, Any]) -> tuple[dict[str, int], str]:
 
 def cluster(leader: str) -> tuple[frozenset[str], bool]:
     """Hosts whose copy leads or follows, and whether one is synchronous, as the leader's Patroni says."""
-    trust = ssl.create_default_context(cafile=f"{PKI}/ca.pem")
     try:
-        with urllib.request.urlopen(f"https://{leader}:8008/cluster", timeout=2, context=trust) as answer:
-            members = json.loads(answer.read())["members"]
+        members = patroni.read_cluster(leader, PATRONI_TIMEOUT_S)["members"]
     except (OSError, ValueError, KeyError):
         return frozenset(), False
     follow = {one["name"] for one in members if one["state"] in FOLLOWS}
