@@ -13,6 +13,26 @@ from till.progress import Progress
 from till.verb import Check, Diff, Json, Stack, answer, line
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from tools.host_package import package_version, released_version
+
+        print(f"till {released_version()}, programs of hosts {package_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", help="Till's version, and that of the programs it lays down.",
+                           callback=_version, is_eager=True),
+    ] = False,
+) -> None:  # fmt: skip
+    """The command `till`: one verb, one result, one exit code."""
+
+
 release_app = typer.Typer(no_args_is_help=True, help="Build releases.")
 app.add_typer(release_app, name="release")
 recovery_cli.add_to(app)

@@ -10,7 +10,9 @@ from infra.contract import Contract, Host, Role
 from till.errors import HostUnreachable, TillError, UsageError
 from till.workplace import UNREACHED, Workplace
 
-FOLDER = "/opt/till-host/current/bin"
+# The link to the version that a host runs, and its programs (role host_package).
+PACKAGE = "/opt/till-host/current"
+FOLDER = f"{PACKAGE}/bin"
 NOT_THERE = 127
 
 

@@ -79,6 +79,9 @@ def stack(console: Console, found: dict[str, Any]) -> None:
         kept = f" (serial {told['serial']}, order since {since(told)})" if "serial" in told else ""
         answer = told.get("fault") or f"{', '.join(told['addresses'])}{kept}"
         console.print(f"  {server:<6} {found['dns']['name']}: {answer}", markup=False)
+    for version in sorted(set(found["programs"].values())):
+        hosts = ", ".join(name for name, one in found["programs"].items() if one == version)
+        console.print(f"  programs of Till {version or 'missing'}: {hosts}", markup=False, soft_wrap=True)
     if found["change"]:
         console.print(f"  under way: {lease.named(found['change'])}", markup=False, soft_wrap=True)
     if not found["dns"]["agree"]:

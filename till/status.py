@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-from till import copies, lease_road, probe, public_zone
+from till import copies, host_program, lease_road, probe, public_zone
 from till.errors import TillError
 from till.thresholds import host_policy, thresholds
 from till.workplace import Workplace
 
+UNKNOWN = "unknown"
 SITE_ORDER = "/var/lib/till-site-order/order"
 
 
@@ -64,6 +65,29 @@ def ordered_since(workplace: Workplace, unreached: Collection[str] = ()) -> dict
 
     hosts = workplace.contract.hosts
     return probe.at_once(one, [host for host in hosts if Role.NAMESERVER in host.roles and host.name not in unreached])
+
+
+def programs(workplace: Workplace, unreached: Collection[str] = ()) -> dict[str, str]:
+    """The version of Till's programs that each host runs; "" where it has none, UNKNOWN where it can't be asked."""
+
+    def one(host: Host) -> str:
+        # By itself `readlink` fails with 1 where there is no link.
+        done = workplace.ssh(host.name, f"readlink {host_program.PACKAGE}")
+        return done.stdout.strip().rpartition("/")[2] if done.returncode in (0, 1) else UNKNOWN
+
+    return probe.at_once(one, [host for host in workplace.contract.hosts if host.name not in unreached])
+
+
+def outdated(stack: str, versions: Mapping[str, str]) -> list[str]:
+    """Faults of the programs on hosts: none there, or not the same on all of them. Pure."""
+    next_command = f"till provision {stack}"
+    bare = [name for name, version in versions.items() if not version]
+    faults = [f"host {name} has no programs of Till: {next_command}" for name in bare]
+    there = {name: version for name, version in versions.items() if version not in ("", UNKNOWN)}
+    if len(set(there.values())) > 1:
+        told = ", ".join(f"{name} {version}" for name, version in there.items())
+        faults.append(f"hosts run different versions of Till's programs ({told}): {next_command}")
+    return faults
 
 
 def certificates(contract: Contract, trust: ssl.SSLContext | None) -> dict[str, Any]:
@@ -136,6 +160,8 @@ def of(workplace: Workplace) -> dict[str, Any]:
     faults += public_zone.astray(contract, data["leader"], told["nameservers"])
     for server, since in [] if contract.dns_provider else ordered_since(workplace, unreached).items():
         told["nameservers"][server]["since"] = since
+    running = programs(workplace, unreached)
+    faults += outdated(contract.stack, running)
     health = probe.served_statuses(reached, trust, host_policy()["policy_health_path"]) if trust else {}
     change: dict[str, Any] | None = None
     try:
@@ -150,6 +176,7 @@ def of(workplace: Workplace) -> dict[str, Any]:
         "hosts": [{**host, "reachable": host["name"] not in unreached} for host in hosts(contract)],
         "urls": urls(contract),
         "versions": versions,
+        "programs": running,
         "database": data,
         "change": change,
         "sites": sites(workplace, health, data["leader"], told["sites"]),

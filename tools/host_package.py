@@ -22,6 +22,11 @@ def sources() -> list[Path]:
     return sorted([*SOURCE.rglob("*.py"), SOURCE / "pyproject.toml"])
 
 
+def released_version() -> str:
+    """Till's own version."""
+    return str(tomllib.loads((paths.CHECKOUT / "pyproject.toml").read_text())["project"]["version"])
+
+
 def package_version() -> str:
     """Till's own version and a hash of the package: what differs anywhere is another version."""
     digest = hashlib.sha256()
@@ -29,8 +34,7 @@ def package_version() -> str:
         content = path.read_bytes()
         digest.update(f"{path.relative_to(SOURCE)}\0{len(content)}\0".encode())
         digest.update(content)
-    released = tomllib.loads((paths.CHECKOUT / "pyproject.toml").read_text())["project"]["version"]
-    return f"{released}+h{digest.hexdigest()[:12]}"
+    return f"{released_version()}+h{digest.hexdigest()[:12]}"
 
 
 def wheel() -> Path:

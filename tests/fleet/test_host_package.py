@@ -69,6 +69,10 @@ def test_units_run_what_was_laid_down_and_a_provision_leads_them_back(lab: Contr
             assert {folder for _, folder in held(host).values()} == {f"{FOLDER}/1.0.0+edited"}
             # Nobody runs from it any more.
             assert inside(host, f"ls {FOLDER}").split() == ["1.0.0+edited", "current"]
+            if host == hosts[0]:
+                _, told_of, _ = till("status", STACK)
+                assert told_of["programs"] == {**dict.fromkeys(hosts, ours.rpartition("/")[2]), host: "1.0.0+edited"}
+                assert any("hosts run different versions of Till's programs" in one for one in told_of["faults"])
         code, told_by_till, messages = till("provision", STACK, "--tags", "host_package")
         assert code == 0, messages[-3000:]
         assert set(told_by_till["changed_by_host"]) == set(hosts)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import subprocess
+import tomllib
 from typing import Any
 
 import pytest
@@ -33,6 +35,15 @@ def test_json_of_an_error_is_one_object() -> None:
     document = json.loads(done.stdout)
     assert (done.returncode, document["ok"], document["stack"]) == (2, False, "nope")
     assert {"started_at", "duration_s", "error", "next"} <= set(document)
+
+
+def test_the_version_is_that_of_the_checkout() -> None:
+    released = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["version"]
+    done = run("--version")
+    assert done.returncode == 0
+    assert re.fullmatch(
+        rf"till {re.escape(released)}, programs of hosts {re.escape(released)}\+h[0-9a-f]{{12}}\n", done.stdout
+    )
 
 
 def test_help_is_quick() -> None:

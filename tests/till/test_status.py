@@ -50,3 +50,14 @@ def test_copies_are_read_from_patronis_documents() -> None:
     ]
     assert copies.read({"cluster": {"members": [alpha]}, "history": []})["since"] is None
     assert copies.read({"cluster": {"members": [bravo]}, "history": history})["leader"] is None
+
+
+def test_hosts_without_programs_or_with_other_ones_are_faults() -> None:
+    assert status.outdated("lab", {"alpha": "1.0.0+ha", "bravo": status.UNKNOWN}) == []
+    assert status.outdated("lab", {"alpha": "1.0.0+ha", "bravo": "1.0.0+ha"}) == []
+    assert status.outdated("lab", {"alpha": "1.0.0+ha", "bravo": ""}) == [
+        "host bravo has no programs of Till: till provision lab"
+    ]
+    assert status.outdated("lab", {"alpha": "1.0.0+ha", "bravo": "1.0.0+hb"}) == [
+        "hosts run different versions of Till's programs (alpha 1.0.0+ha, bravo 1.0.0+hb): till provision lab"
+    ]
