@@ -65,7 +65,7 @@ def install(wheel: Path, folder: Path = FOLDER) -> list[str]:
     if current(folder) != version:
         files.point(folder / CURRENT, version.name)
         done.append(f"switched to {version.name}")
-    return [*done, *prune(folder)]
+    return done
 
 
 def wheel_version(wheel: Path) -> str:
@@ -106,7 +106,10 @@ def current(folder: Path) -> Path | None:
 
 
 def prune(folder: Path) -> list[str]:
-    """Remove versions that are not the current one and that no program holds."""
+    """Remove versions that are not the current one and that no program holds.
+
+    Not at once after a switch: a program that was just begun by the link of before has not taken its lock yet.
+    """
     removed = list[str]()
     for version in sorted(folder.iterdir()):
         if version.is_symlink() or not version.is_dir() or version == current(folder):
