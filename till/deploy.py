@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from till import deploy_papers, deploy_record, lease, release, serving, ship, slots, watch
 from till.deploy_record import Record
-from till.errors import GateSaidNo, HostUnreachable, Interrupted, TillError
+from till.errors import GateSaidNo, HostUnreachable, Interrupted, TillError, Unexpected, error_of
 from till.progress import Progress
 from till.rollout import ledger, migrations, plan, preview
 from till.rollout.vps import Edges, Intent
@@ -69,9 +69,9 @@ class Deploy:
         walk = Walk(self.workplace, edges, intents, self.manifest, self.record, self.progress, self.held.check)
         try:
             self._lead(walk, steps)
-        except (TillError, KeyboardInterrupt) as reason:
-            told = reason if isinstance(reason, TillError) else Interrupted("interrupted before the last gate")
-            self._take_back(edges, intents, told)
+        except BaseException as reason:
+            # A fault of ours, too: nobody waits for the lease of a share to be over.
+            self._take_back(edges, intents, error_of(reason, "interrupted before the last gate"))
         watch.begin(self.workplace, self.record, intents, self.progress)
 
     def _lead(self, walk: Walk, steps: tuple[plan.Step, ...]) -> None:
@@ -108,18 +108,19 @@ class Deploy:
                 f" till release build {self.workplace.contract.stack} --version NEW_VERSION",
             )
 
-    def _take_back(self, edges: Edges, intents: dict[str, Intent], reason: TillError) -> None:
+    def _take_back(self, edges: Edges, intents: dict[str, Intent], reason: TillError) -> NoReturn:
         """Lead traffic to what served before; always raises."""
         stack, version = self.workplace.contract.stack, self.manifest.version
-        kind = Interrupted if isinstance(reason, Interrupted) else GateSaidNo
         if not any(one.moves for one in intents.values()):
-            raise kind(
-                f"{version} was serving already and nothing was switched: {reason.message}", f"till status {stack}"
-            ) from reason
+            self._end(
+                reason,
+                f"{version} was serving already and nothing was switched: {reason.message}",
+                f"till status {stack}",
+            )
         if all(one.old_slot is None for one in intents.values()):
-            raise kind(
-                f"{version}: {reason.message}; there is no older release to return to", f"till status {stack}"
-            ) from reason
+            self._end(
+                reason, f"{version}: {reason.message}; there is no older release to return to", f"till status {stack}"
+            )
         self.progress.say(f"back to {self.record.old_version or 'what served before'}: {reason.message}")
         began, lease_s = time.monotonic(), thresholds()["rollout"]["lease_s"]
         try:
@@ -134,11 +135,19 @@ class Deploy:
         if self.record.steps:
             left = deploy_record.Step(at_s=self.record.elapsed_s(), percent=0)
             self.record.steps = [*self.record.steps, left]
-        again = version if kind is Interrupted else "VERSION"
-        raise kind(
+        again = version if isinstance(reason, Interrupted) else "VERSION"
+        self._end(
+            reason,
             f"{version} was taken back, {self.record.old_version} serves: {reason.message}",
             f"mend what was wrong, then till deploy {stack} {again}",
-        ) from reason
+        )
+
+    def _end(self, reason: TillError, message: str, next_command: str) -> NoReturn:
+        """Raise what ended the deploy, once traffic is where it was: an interruption, a fault of ours, a gate's no."""
+        if isinstance(reason, Unexpected):
+            reason.message = message
+            raise reason
+        raise (Interrupted if isinstance(reason, Interrupted) else GateSaidNo)(message, next_command) from reason
 
 
 class _Phase:

@@ -8,7 +8,7 @@ from typing import Any
 from infra.contract import Contract
 from till import deploy_record, deploy_report, post_mortem, release, release_diff
 from till.deploy_record import Record, Verdict
-from till.errors import TillError
+from till.errors import TillError, error_of
 
 
 def after(
@@ -20,9 +20,9 @@ def after(
     """
     try:
         work()
-    except (TillError, KeyboardInterrupt) as reason:
+    except BaseException as reason:
         verdict = record.verdict if record.verdict == "insufficient" else "fail"
-        papers = closed(contract, record, verdict, reason.message if isinstance(reason, TillError) else "interrupted")
+        papers = closed(contract, record, verdict, error_of(reason, "interrupted").message)
         if isinstance(reason, TillError):
             reason.facts |= {**deploy_record.facts(record), **more(), **papers}
         raise

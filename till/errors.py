@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 
@@ -43,6 +44,24 @@ class Interrupted(TillError):
     """Ctrl-C or a SIGTERM (the shell's code for it)."""
 
     exit_code = 130
+
+
+class Unexpected(TillError):
+    """A fault of Till itself: where it came from, but not its words, which could hold secrets of a contract."""
+
+    def __init__(self, reason: BaseException) -> None:
+        """`lines` is the way to the place, for whoever mends it."""
+        frames = traceback.extract_tb(reason.__traceback__)
+        place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "an unknown place"
+        super().__init__(f"unexpected {type(reason).__name__} at {place}", "report it with the lines above")
+        self.lines = "".join(traceback.format_list(frames))
+
+
+def error_of(reason: BaseException, interrupted: str) -> TillError:
+    """Whatever ended something, as an error of ours; `interrupted` is the sentence for Ctrl-C and SIGTERM. Pure."""
+    if isinstance(reason, TillError):
+        return reason
+    return Interrupted(interrupted) if isinstance(reason, KeyboardInterrupt) else Unexpected(reason)
 
 
 class Refused(TillError):

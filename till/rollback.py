@@ -109,7 +109,8 @@ def _lead(
     try:
         # Nobody stays with the release that is left, a checkout neither.
         edges.promote(intents, drop=True)
-    except TillError:
+    except BaseException:
+        # Whatever it was, a fault of ours too.
         _forth(edges, intents)
         raise
     record.rollback_s = record.switch_s = round(time.monotonic() - began, 2)

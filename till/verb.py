@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
-from till.errors import Interrupted, TillError
+from till.errors import Interrupted, TillError, Unexpected
 from till.progress import Progress
 
 Stack = Annotated[str, typer.Argument(help="lab, staging or production")]
@@ -39,9 +38,10 @@ def answer(
         error = Interrupted("interrupted; what is done stays done", "run the same command again: it converges")
         code = error.exit_code
     except Exception as reason:
-        # Where it came from, but not its words: they could hold secrets of a contract.
-        print("".join(traceback.format_tb(reason.__traceback__)), file=sys.stderr)
-        code, error = 1, _unexpected(reason)
+        error = Unexpected(reason)
+        code = error.exit_code
+    if isinstance(error, Unexpected):
+        print(error.lines, file=sys.stderr)
     document = {
         "ok": code == 0,
         "stack": stack,
@@ -58,12 +58,6 @@ def answer(
     if error is not None:
         print(f"till: {error}", file=sys.stderr)
     raise typer.Exit(code)
-
-
-def _unexpected(reason: Exception) -> TillError:
-    frame = traceback.extract_tb(reason.__traceback__)[-1]
-    place = f"{frame.filename}:{frame.lineno}"
-    return TillError(f"unexpected {type(reason).__name__} at {place}", "report it with the lines above")
 
 
 def line(*names: str) -> Callable[[dict[str, Any]], None]:
