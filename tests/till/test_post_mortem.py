@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from till import incident, post_mortem, stack, workplace
 from till.cli import app
 from till.deploy_record import Gate, Record, Sample, Step
-from till.incident_document import PEOPLE
+from till_host.notifications.incident_document import PEOPLE
 
 BARE: dict[str, Any] = {
     "name": "deploy-20261125T191500-v1.1.0", "stack": "lab", "kind": "deploy", "by": "ann", "at": 1_795_634_100.0,

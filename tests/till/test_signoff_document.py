@@ -11,8 +11,8 @@ import pytest
 from till import paths, signoff_document
 from till.deploy_record import Record
 from till.gates import Verdict
-from till.incident_document import PEOPLE
 from till.signoff_document import Known
+from till_host.notifications.incident_document import PEOPLE
 
 NOW = datetime(2026, 11, 25, 19, 0, tzinfo=UTC)
 RECORD = Record.model_validate({
