@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools import cached, docker_engine, host_images, machine, paths, pulumi_cli, venv
+from tools import apprise, cached, docker_engine, host_images, host_package, machine, paths, patroni, pulumi_cli, venv
 from tools.command import output
 from tools.directus import bundle, directus_version
 from tools.failure import StepFailed
@@ -28,7 +28,9 @@ class Check:
 
 def checks() -> list[Check]:
     """Everything Till runs on, in the order in which set-up makes it. Reads only."""
-    return [check() for check in (_python, _pulumi, _random, _debian, _docker, _node, _directus, _passphrase)] + [
+    of_this_machine = (_python, _pulumi, _random, _debian, _docker)
+    of_hosts = (_node, _directus, _patroni, _apprise, _host_package)
+    return [check() for check in (*of_this_machine, *of_hosts, _passphrase)] + [
         _image("till-host", host_images.host_image),
         _image("till-lab", host_images.lab_image),
     ]
@@ -73,6 +75,20 @@ def _node() -> Check:
 
 def _directus() -> Check:
     return _check("directus bundle", _made(bundle(), directus_version()), "npm")
+
+
+def _patroni() -> Check:
+    wheels = patroni.wheels()
+    return _check("patroni wheels", _made(wheels, wheels.name.split(".")[0]), "pypi")
+
+
+def _apprise() -> Check:
+    packages = apprise.packages()
+    return _check("apprise", _made(packages, packages.name.split(".")[0]), "pypi")
+
+
+def _host_package() -> Check:
+    return _check("programs of hosts", _made(host_package.wheel(), host_package.package_version()), "build")
 
 
 def _passphrase() -> Check:

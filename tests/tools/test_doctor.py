@@ -19,7 +19,15 @@ def test_every_check_has_a_fix_exactly_when_it_fails() -> None:
 def test_an_empty_cache_is_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TILL_CACHE", str(tmp_path))
     found = {check.name: check for check in doctor.checks()}
-    for name in ("pulumi", "pulumi plugin random", "node archive", "directus bundle"):
+    for name in (
+        "pulumi",
+        "pulumi plugin random",
+        "node archive",
+        "directus bundle",
+        "patroni wheels",
+        "apprise",
+        "programs of hosts",
+    ):
         assert not found[name].ok
         assert found[name].fix == "tools/setup"
         assert found[name].came_by == ""
