@@ -7,7 +7,6 @@ import getpass
 import json
 import os
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from till.errors import Refused, TillError
+from till_host import files
 
 # Writing a page and an entry takes a second; a slow machine with many gets its time.
 RECORDS_WITHIN_S = 60.0
@@ -80,16 +80,11 @@ def records(path: Path, within_s: float = RECORDS_WITHIN_S) -> Iterator[None]:
     refused while a change goes on. Raises TillError when the turn does not come.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + within_s
     with path.open("a") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise TillError(
-                        f"another till has been writing records of this stack for {within_s:g} s", f"fuser -v {path}"
-                    ) from None
-            time.sleep(RECORDS_POLL_S)
+        try:
+            files.wait_for_lock(file, within_s, RECORDS_POLL_S)
+        except TimeoutError:
+            raise TillError(
+                f"another till has been writing records of this stack for {within_s:g} s", f"fuser -v {path}"
+            ) from None
         yield

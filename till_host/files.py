@@ -6,8 +6,11 @@ cut. What has to outlive a power cut is written by `replace`; what is written al
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import time
 from pathlib import Path
+from typing import IO
 
 
 def replace(path: Path, content: str, mode: int = 0o644) -> None:
@@ -60,3 +63,16 @@ def sync(path: Path) -> None:
         os.fsync(opened)
     finally:
         os.close(opened)
+
+
+def wait_for_lock(file: IO[str], within_s: float, poll_s: float) -> None:
+    """Hold an open file's lock (flock) until it is closed. Raises TimeoutError where somebody else keeps it."""
+    deadline = time.monotonic() + within_s
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{file.name} is held by somebody else for {within_s:g} s") from None
+        time.sleep(poll_s)

@@ -9,7 +9,8 @@ import urllib.request
 from collections.abc import Iterable
 from typing import Any
 
-CA = "/etc/till/pki/ca.pem"
+from till_host.https import CA
+
 PORT = 8008
 LEADER_TIMEOUT_S = 3.0
 

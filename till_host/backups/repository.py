@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from till_host import patroni
+from till_host import files, patroni
 from till_host.backups import plan
 from till_host.backups.pgbackrest import archive_gaps, info
 from till_host.faults import Fault
@@ -76,14 +75,9 @@ def offsite(rules: dict[str, Any]) -> dict[str, Any]:
 @contextmanager
 def alone() -> Iterator[None]:
     """No other backup runs while the block does; one that is under way is waited for."""
-    deadline = time.monotonic() + ALONE_WITHIN_S
     with LOCK.open("w") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise Fault("a backup is under way: journalctl -u 'till-backup*' -f") from None
-            time.sleep(LOOK_INTERVAL_S)
+        try:
+            files.wait_for_lock(lock, ALONE_WITHIN_S, LOOK_INTERVAL_S)
+        except TimeoutError:
+            raise Fault("a backup is under way: journalctl -u 'till-backup*' -f") from None
         yield

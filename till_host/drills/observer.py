@@ -14,10 +14,9 @@ from http.client import HTTPException
 from typing import Any
 
 from till_host.drills.measure import FOLLOWS, KEY, LEADS, RELEASED, Told
+from till_host.etcd import PKI
 from till_host.https import Place
 from till_host.public_dns import answers
-
-PKI = "/etc/till/pki"
 
 
 class Watch:

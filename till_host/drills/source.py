@@ -13,8 +13,8 @@ import psycopg2.extensions
 from till_host import patroni
 from till_host.backups.scratch import fingerprint
 from till_host.faults import Fault
+from till_host.https import CA
 
-CA = "/etc/till/pki/ca.pem"
 LOGINS = "/etc/till/credentials/drill_logins"
 LOCK_TIMEOUT_MS = 2000
 LOCK_ATTEMPTS = 5
