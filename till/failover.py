@@ -28,7 +28,8 @@ def look(workplace: Workplace) -> Seen:
     unreached = status.unreachable(contract)
     told = copies.told(workplace, unreached)
     health = probe.served_statuses(contract, probe.public_trust(contract), host_policy()["policy_health_path"])
-    return Seen(told["leader"] or "", told["members"], unreached, health, restore.unfinished(workplace))
+    begun = restore.unfinished(restore.read_progress(workplace))
+    return Seen(told["leader"] or "", told["members"], unreached, health, begun)
 
 
 def target(workplace: Workplace, seen: Seen, site: str, progress: Progress) -> tuple[Seen, Host | None]:

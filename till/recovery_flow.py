@@ -69,7 +69,7 @@ def restore_database(
     with opened(contract) as workplace:
         leads = restore.leader(workplace)
         restore.refuse_unconfirmed(contract, to, repository, leads, confirmation)
-        chosen = restore.target_host(contract, host, leads, restore.unfinished(workplace))
+        chosen = restore.target_host(contract, host, leads, restore.read_progress(workplace))
         with (
             change(name, "restore", progress, redact.of(contract), workplace) as facts,
             lease.held(workplace, "restore", progress),

@@ -26,8 +26,11 @@ def leader(workplace: Workplace) -> str:
     return next((one["name"] for one in leads if one["name"] not in unreached), "")
 
 
-def unfinished(workplace: Workplace) -> dict[str, dict[str, Any]]:
-    """The restores that were begun and not ended, by host; a host that is gone has none to go on with."""
+def read_progress(workplace: Workplace) -> dict[str, dict[str, Any]]:
+    """How far restores are, by host: one's state, and `stopped_for`, the host that its copy was stopped for.
+
+    A host that is gone has nothing to go on with.
+    """
 
     def state(host: Host) -> dict[str, Any]:
         try:
@@ -42,8 +45,19 @@ def unfinished(workplace: Workplace) -> dict[str, dict[str, Any]]:
     return {name: found for name, found in probe.at_once(state, asked).items() if found}
 
 
-def target_host(contract: Contract, asked: str, leads: str, begun: dict[str, dict[str, Any]]) -> str:
-    """The host to restore on: where one was begun, else the one asked for, else the leader's, else the first. Pure."""
+def unfinished(progress: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Those of `read_progress` where a restore was begun and not ended. Pure."""
+    return {name: found for name, found in progress.items() if "phase" in found}
+
+
+def target_host(contract: Contract, asked: str, leads: str, progress: dict[str, dict[str, Any]]) -> str:
+    """The host to restore on. Pure.
+
+    Where one was begun, else the one asked for, else the leader's, else the one that copies were stopped for by a
+    restore that was cut off before it had begun there (it led), else the first.
+    """
+    begun = unfinished(progress)
+    stopped_for = next((found["stopped_for"] for found in progress.values() if found.get("stopped_for")), "")
     able = [host.name for host in contract.hosts if Role.DATABASE in host.roles]
     if asked and asked not in able:
         raise UsageError(f"host {asked!r} has no database in stack {contract.stack}", f"--host {' or '.join(able)}")
@@ -53,7 +67,7 @@ def target_host(contract: Contract, asked: str, leads: str, begun: dict[str, dic
             f"a restore to {begun[other]['to']} is unfinished on {other} ({begun[other]['phase']})",
             command(contract, begun[other]["to"], other, begun[other].get("repository", 1)),
         )
-    return next(iter(begun), "") or asked or leads or able[0]
+    return next(iter(begun), "") or asked or leads or (stopped_for if stopped_for in able else able[0])
 
 
 def refuse_unconfirmed(contract: Contract, to: str, repository: int, leads: str, confirmation: str) -> None:

@@ -1,14 +1,14 @@
 """A restore on this host, in steps that can each be cut off and run again.
 
     restore plan --to latest|TIME    choose the backup and look for room; changes nothing
-    restore stop                     stop this host's copy; it does not start again before the playbook lets it
+    restore stop --for HOST          stop this host's copy; it does not start again before the playbook lets it
     restore fetch --to latest|TIME   bring it into a directory beside the database's
     restore prove                    recover it there and look at every page of it; the old database is not touched
     restore swap                     give it the database's place; the old directory stays beside it
     restore finish                   remove what was replaced; only after the new one has been verified in use
     restore forget                   give up what is not in place yet
     restore empty                    on a host that follows: remove its copy, which is of the past
-    restore state                    how far it is
+    restore state                    how far it is; `stopped_for`: the host that this one's copy was stopped for
 
 `--repository 2` takes the one elsewhere. Each prints JSON.
 
@@ -49,6 +49,12 @@ def rules() -> dict[str, Any]:
 
 def state() -> dict[str, Any]:
     return dict(json.loads(STATE.read_text())) if STATE.exists() else {}
+
+
+def read_progress() -> dict[str, Any]:
+    """The state, and `stopped_for`, the host to restore on, where this host's copy was stopped for one."""
+    stopped_for = BARRIER.read_text().strip() if BARRIER.exists() else ""
+    return {**state(), **({"stopped_for": stopped_for} if stopped_for else {})}
 
 
 def keep(**facts: Any) -> dict[str, Any]:
@@ -230,9 +236,12 @@ def swap(policy: dict[str, Any]) -> dict[str, Any]:
     return keep(phase="swapped")
 
 
-def stop(policy: dict[str, Any]) -> dict[str, Any]:
-    """Stop Patroni, and PostgreSQL where a Patroni that was killed left it running."""
-    BARRIER.touch()
+def stop(policy: dict[str, Any], restore_host: str) -> dict[str, Any]:
+    """Stop Patroni, and PostgreSQL where a Patroni that was killed left it running.
+
+    Who is cut off here finds the host again: once all copies are stopped, nothing else tells which one led.
+    """
+    files.replace(BARRIER, f"{restore_host}\n")
     for argv in (["systemctl", "stop", "patroni.service"], [*pg_ctl(policy, "stop"), "-m", "fast", "-t", "60"]):
         if argv[0] == "systemctl" or database_runs(policy):
             subprocess.run(argv, check=False, capture_output=True, cwd="/")
@@ -296,19 +305,20 @@ def main() -> int:
     parser.add_argument("command", choices=COMMANDS)
     parser.add_argument("--to", default="latest")
     parser.add_argument("--repository", type=int, default=1)
+    parser.add_argument("--for", dest="restore_host", default="")
     arguments = parser.parse_args()
     try:
         policy = rules()
         steps: dict[str, Any] = {
             "plan": lambda: begin(policy, arguments.to, arguments.repository),
-            "stop": lambda: stop(policy),
+            "stop": lambda: stop(policy, arguments.restore_host),
             "empty": lambda: empty(policy),
             "fetch": lambda: fetch(policy, arguments.to, arguments.repository),
             "prove": lambda: prove(policy),
             "swap": lambda: swap(policy),
             "finish": lambda: finish(policy),
             "forget": lambda: forget(policy),
-            "state": state,
+            "state": read_progress,
         }
         print(json.dumps(steps[arguments.command]()))
     except Fault as reason:
