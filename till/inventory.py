@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from infra.contract import OUTSIDE_ROLES, Contract, Host, Role
+from till import inventory_facts
 from till.errors import UsageError
 
 PYTHON = "/usr/bin/python3"
@@ -12,10 +13,13 @@ PYTHON = "/usr/bin/python3"
 MAY_BE_EMPTY = {role.value for role in OUTSIDE_ROLES} | {"outside"}
 
 
-def build(contract: Contract, artefacts: dict[str, str]) -> dict[str, Any]:
+def build(
+    contract: Contract, artefacts: dict[str, str], policy: dict[str, Any], thresholds: dict[str, Any]
+) -> dict[str, Any]:
     """The inventory as Ansible's YAML plugin reads it, secrets in clear.
 
-    `artefacts` are paths on the controller (till_node_archive and so on). Raises UsageError without hosts.
+    `artefacts` are paths on the controller (till_node_archive and so on); `policy` is that of hosts. Raises UsageError
+    without hosts.
     """
     if not contract.hosts:
         raise UsageError(f"stack {contract.stack} has no hosts", f".venv/bin/pulumi up -s {contract.stack}")
@@ -32,8 +36,15 @@ def build(contract: Contract, artefacts: dict[str, str]) -> dict[str, Any]:
         groups.setdefault(f"site_{host.site}", []).append(host.name)
     return {
         "all": {
-            "hosts": {host.name: _host_vars(contract, host) for host in everyone},
-            "vars": {**_fleet_vars(contract), **artefacts},
+            "hosts": {
+                host.name: {**_host_vars(contract, host), **inventory_facts.compute_host(contract, host, policy)}
+                for host in everyone
+            },
+            "vars": {
+                **_fleet_vars(contract),
+                **inventory_facts.compute_fleet(contract, policy, thresholds, artefacts),
+                **artefacts,
+            },
             "children": {name: {"hosts": {host: {} for host in hosts}} for name, hosts in sorted(groups.items())},
         }
     }
@@ -61,7 +72,6 @@ def _host_vars(contract: Contract, host: Host) -> dict[str, Any]:
 
 
 def _fleet_vars(contract: Contract) -> dict[str, Any]:
-    outside = contract.outside
     return {
         "till_stack": contract.stack,
         "till_environment": contract.environment,
@@ -70,23 +80,7 @@ def _fleet_vars(contract: Contract) -> dict[str, Any]:
         "till_admin_name": contract.names.admin,
         "till_api_name": contract.names.api,
         "till_dnssec": contract.names.dnssec,
-        "till_fleet": [
-            {
-                "name": host.name,
-                "address": host.address,
-                "site": host.site,
-                "roles": [role.value for role in host.roles],
-            }
-            for host in contract.hosts
-        ],
-        "till_outside": None
-        if outside is None
-        else {
-            "name": outside.host.name,
-            "address": outside.host.address,
-            "paypal_name": outside.paypal_name,
-            "acme_name": outside.acme_name,
-        },
+        "till_fleet": [inventory_facts.member(host) for host in contract.hosts],
         "till_paypal": contract.paypal.model_dump(),
         "till_acme": contract.acme.model_dump(),
         "till_settlement": contract.settlement.model_dump(),

@@ -19,6 +19,7 @@ from infra.contract import Contract
 from till import inventory, processes
 from till.errors import UsageError
 from till.paths import PLAYBOOKS
+from till.thresholds import host_policy, thresholds
 
 # Persists between the tasks of a run; ended with the run.
 CONTROL_PERSIST_S = 60
@@ -66,7 +67,7 @@ class Workplace:
         self.folder = folder
         self.contract = contract
         self.known_hosts = self._write("known_hosts", inventory.known_hosts(contract))
-        self.inventory_document = inventory.build(contract, artefacts)
+        self.inventory_document = inventory.build(contract, artefacts, host_policy(), thresholds())
         self.inventory = self._write("inventory.json", json.dumps(self.inventory_document))
         (folder / "cp").mkdir(mode=0o700)
         self.key = (

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
-from infra.contract import OUTSIDE_ROLES, Role
+from infra.contract import OUTSIDE_ROLES, Contract, Role
 from till import inventory
 from till.errors import UsageError
+from till.thresholds import host_policy, thresholds
 
 from .conftest import CANARY, HOST_KEY, contract_of, host
 
@@ -17,9 +19,13 @@ SSH_KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\ncanary\n"
 ARTEFACTS = {"till_node_archive": "/cache/node.tar.gz"}
 
 
+def build(contract: Contract, artefacts: dict[str, str]) -> dict[str, Any]:
+    return inventory.build(contract, artefacts, host_policy(), thresholds())
+
+
 def test_groups_are_roles_and_sites() -> None:
     contract = contract_of(host("alpha"), host("bravo"), host("ops", roles=["database", "etcd"]), outside=True)
-    groups = {name: sorted(group["hosts"]) for name, group in inventory.build(contract, {})["all"]["children"].items()}
+    groups = {name: sorted(group["hosts"]) for name, group in build(contract, {})["all"]["children"].items()}
     assert groups["fleet"] == ["alpha", "bravo", "ops"]
     assert groups["edge"] == groups["app"] == ["alpha", "bravo"]
     assert groups["database"] == groups["site_ops"] == ["ops"]
@@ -28,7 +34,7 @@ def test_groups_are_roles_and_sites() -> None:
 
 
 def test_variables_are_what_the_playbooks_read() -> None:
-    document = inventory.build(contract_of(host("alpha", port=2222), outside=True), ARTEFACTS)["all"]
+    document = build(contract_of(host("alpha", port=2222), outside=True), ARTEFACTS)["all"]
     alpha = document["hosts"]["alpha"]
     assert (alpha["ansible_port"], alpha["ansible_user"], alpha["till_site"]) == (2222, "till", "alpha")
     assert alpha["ansible_python_interpreter"] == "/usr/bin/python3"
@@ -37,7 +43,7 @@ def test_variables_are_what_the_playbooks_read() -> None:
     assert alpha["till_host_key"].startswith("ssh-")
     everywhere = document["vars"]
     assert everywhere["till_secrets"]["postgres_superuser_password"] == CANARY
-    assert everywhere["till_outside"]["paypal_name"] == "paypal.lab.test"
+    assert everywhere["fleet_foreign_names"][0]["names"] == ["outside", "paypal.lab.test", "acme.lab.test"]
     assert everywhere["till_fleet"] == [
         {"name": "alpha", "address": "198.18.7.15", "site": "alpha", "roles": ["edge", "app"]}
     ]
@@ -46,8 +52,8 @@ def test_variables_are_what_the_playbooks_read() -> None:
 
 
 def test_without_an_outside_nothing_plays_it() -> None:
-    document = inventory.build(contract_of(host("alpha")), {})["all"]
-    assert document["vars"]["till_outside"] is None
+    document = build(contract_of(host("alpha")), {})["all"]
+    assert document["vars"]["fleet_foreign_names"] == []
     assert document["children"]["outside"]["hosts"] == {}
 
 
@@ -74,7 +80,7 @@ def places(document: object, value: str, path: str = "") -> list[str]:
 
 def test_secrets_stand_where_they_belong_and_nowhere_else() -> None:
     contract = contract_of(host("alpha"), host("bravo"), outside=True, ssh_private_key=SSH_KEY)
-    document = inventory.build(contract, ARTEFACTS)
+    document = build(contract, ARTEFACTS)
     assert places(document, CANARY) == ["/all/vars/till_secrets/postgres_superuser_password"]
     for name in ("alpha", "bravo", "outside"):
         assert places(document, f"private key of {name}") == [f"/all/hosts/{name}/till_certificate_key_pem"]
@@ -85,13 +91,13 @@ def test_secrets_stand_where_they_belong_and_nowhere_else() -> None:
 
 def test_no_hosts_are_refused() -> None:
     with pytest.raises(UsageError, match="stack lab has no hosts") as raised:
-        inventory.build(contract_of(host("alpha")).model_copy(update={"hosts": ()}), {})
+        build(contract_of(host("alpha")).model_copy(update={"hosts": ()}), {})
     assert raised.value.next_command == ".venv/bin/pulumi up -s lab"
 
 
 def test_host_without_a_certificate_is_refused() -> None:
     with pytest.raises(UsageError, match="alpha has no certificate"):
-        inventory.build(contract_of(host("alpha"), host_certificates={}), {})
+        build(contract_of(host("alpha"), host_certificates={}), {})
 
 
 @pytest.mark.parametrize(
@@ -99,12 +105,12 @@ def test_host_without_a_certificate_is_refused() -> None:
     [("edge", []), ("database", ["database"]), ("fleet:database", ["database"]), ("all", []), ("outside", [])],
 )
 def test_empty_groups_are_found(pattern: str, empty: list[str]) -> None:
-    document = inventory.build(contract_of(host("alpha")), {})
+    document = build(contract_of(host("alpha")), {})
     found = inventory.empty_groups([{"name": "Play", "hosts": pattern}], document)
     assert found == [("Play", group) for group in empty]
 
 
 @pytest.mark.parametrize("role", sorted(OUTSIDE_ROLES))
 def test_the_real_world_has_no_host_that_plays_it(role: Role) -> None:
-    document = inventory.build(contract_of(host("alpha")), {})
+    document = build(contract_of(host("alpha")), {})
     assert inventory.empty_groups([{"hosts": role.value}], document) == []
