@@ -12,7 +12,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SecretStr
 
-CONTRACT_VERSION: Literal[1] = 1
+CONTRACT_VERSION: Literal[2] = 2
+# Read too, and written anew as ours by the next `pulumi up`.
+OLDER_VERSION = 1
 
 Environment = Literal["lab", "staging", "production"]
 PayPalMode = Literal["simulator", "sandbox", "live"]
@@ -144,10 +146,51 @@ class Outside(_Document):
     acme_name: str
 
 
+class RotatedSecret(_Document):
+    """A secret as it is, and as it was before its last rotation while what used the older one may still run."""
+
+    current: Secret
+    previous: Secret | None = None
+
+    def get_secret_value(self) -> str:
+        """The current value."""
+        return self.current.get_secret_value()
+
+    def values(self) -> list[str]:
+        """Every value that must stay secret."""
+        return [one.get_secret_value() for one in (self.current, self.previous) if one is not None]
+
+
+class Vps(_Document):
+    """Edge and app run under systemd on the hosts of these roles."""
+
+    kind: Literal["vps"] = "vps"
+
+
+class Swarm(_Document):
+    """Edge and app run as services of a Docker Swarm on the stack's hosts; `managers` by name."""
+
+    kind: Literal["swarm"] = "swarm"
+    managers: tuple[str, ...] = Field(min_length=1)
+
+
+class Kubernetes(_Document):
+    """Edge and app run in one namespace of a cluster. `kubeconfig` is a whole document of kubectl's."""
+
+    kind: Literal["kubernetes"] = "kubernetes"
+    kubeconfig: Secret
+    namespace: str
+
+
+# Where edge and app run. Database, backups, names and monitoring are on the stack's hosts whatever it is.
+Platform = Annotated[Vps | Swarm | Kubernetes, Field(discriminator="kind")]
+
+
 class Contract(_Document):
-    version: Literal[1] = CONTRACT_VERSION
+    version: Literal[2] = CONTRACT_VERSION
     stack: str
     environment: Environment
+    platform: Platform = Vps()
     hosts: tuple[Host, ...] = Field(min_length=1)
     outside: Outside | None = None
     names: Names
@@ -161,7 +204,7 @@ class Contract(_Document):
     release_key: ReleaseKey
     internal_ca_pem: str
     host_certificates: dict[str, Certificate]
-    secrets: dict[str, Secret]
+    secrets: dict[str, RotatedSecret]
 
     def channels(self) -> list[str]:
         """Addresses of the channels that people are told through (till:notify), in their order."""
@@ -181,12 +224,20 @@ class Contract(_Document):
 
 
 def parse(text: str) -> Contract:
-    """Read a contract; raises ValueError with the version found when it is not ours."""
+    """Read a contract, also one of the version before; raises ValueError with the version found when it is neither."""
     document = json.loads(text)
     found = document.get("version")
-    if found != CONTRACT_VERSION:
+    if found == OLDER_VERSION:
+        document = upgrade(document)
+    elif found != CONTRACT_VERSION:
         raise ValueError(
-            f"contract version {found!r} found, {CONTRACT_VERSION} understood: "
+            f"contract version {found!r} found, {OLDER_VERSION} and {CONTRACT_VERSION} understood: "
             "run `pulumi up` with this checkout's program"
         )
     return Contract.model_validate(document)
+
+
+def upgrade(document: dict[str, Any]) -> dict[str, Any]:
+    """A document of version 1 as one of version 2: all ran on VPS hosts, and no secret had a value of before. Pure."""
+    secrets = {name: {"current": value} for name, value in document.get("secrets", {}).items()}
+    return {**document, "version": CONTRACT_VERSION, "platform": {"kind": "vps"}, "secrets": secrets}

@@ -40,7 +40,11 @@ class Redactor:
 
 def of(contract: Contract) -> Redactor:
     """A redactor of everything secret in a contract."""
-    values = [secret.get_secret_value() for secret in contract.secrets.values()]
+    values = [value for secret in contract.secrets.values() for value in secret.values()]
+    if contract.platform.kind == "kubernetes":
+        kubeconfig = contract.platform.kubeconfig.get_secret_value()
+        # Its tokens and keys are known by themselves, too: messages show them without their lines.
+        values += [kubeconfig, *(line.rpartition(": ")[2].strip("'\" ") for line in kubeconfig.splitlines())]
     values += [certificate.private_key_pem.get_secret_value() for certificate in contract.host_certificates.values()]
     values.append(contract.release_key.private_key_pem.get_secret_value())
     if contract.dns_provider is not None:

@@ -169,7 +169,10 @@ def compose(
         host_certificates={
             name: contract.Certificate.model_validate(pems) for name, pems in known["certificates"].items()
         },
-        secrets=channels.each_of_its_own(known["secrets"], OUTSIDE if outside else ""),
+        secrets={
+            name: contract.RotatedSecret(current=value)
+            for name, value in channels.each_of_its_own(known["secrets"], OUTSIDE if outside else "").items()
+        },
     )
 
 

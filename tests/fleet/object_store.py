@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from pydantic import SecretStr
 
-from infra.contract import Contract, Offsite
+from infra.contract import Contract, Offsite, RotatedSecret
 from tests.fleet.conftest import container, inside
 from tools import object_store
 
@@ -29,7 +29,8 @@ def with_offsite(lab: Contract) -> Contract:
         endpoint=HOST, port=PORT, bucket=BUCKET, region="us-east-1", path="/till", uri_style="path",
         ca_pem=lab.internal_ca_pem,
     )  # fmt: skip
-    keys = {"backup_offsite_access_key": SecretStr(ACCESS_KEY), "backup_offsite_secret_key": SecretStr(SECRET_KEY)}
+    given = {"backup_offsite_access_key": ACCESS_KEY, "backup_offsite_secret_key": SECRET_KEY}
+    keys = {name: RotatedSecret(current=SecretStr(value)) for name, value in given.items()}
     return lab.model_copy(update={"backup_offsite": place, "secrets": {**lab.secrets, **keys}})
 
 

@@ -19,6 +19,7 @@ from .conftest import CHECKOUT, filled_in
 
 PULUMI = CHECKOUT / ".venv" / "bin" / "pulumi"
 LAB_STACK = "labtest"
+DATA = Path(__file__).parent / "data"
 pytestmark = pytest.mark.timeout(115)
 
 
@@ -100,7 +101,8 @@ def test_hosts_that_exist(project: Project) -> None:
     project.run("preview")
     project.run("up", "--yes", "--skip-preview")
     contract = json.loads(project.run("stack", "output", "contract", "--show-secrets"))
-    assert contract["secrets"]["paypal_client_secret"] == "canary-paypal"
+    assert contract["version"] == 2
+    assert contract["secrets"]["paypal_client_secret"] == {"current": "canary-paypal", "previous": None}
     assert contract["dns_provider"] == {**provider, "credentials": {"auth_token": "hmac-sha256:till:canary-dns"}}
     kept = [file.read_bytes() for file in project.state.rglob("*") if file.is_file()]
     signs = contract["release_key"]["private_key_pem"].splitlines()[1].encode()
@@ -108,6 +110,27 @@ def test_hosts_that_exist(project: Project) -> None:
     project.run("up", "--yes", "--skip-preview", "--expect-no-changes")
     project.run("refresh", "--yes", "--skip-preview", "--expect-no-changes")
     project.run("destroy", "--yes", "--skip-preview")
+
+
+def test_a_stack_of_version_1_is_read_and_upgraded_by_up(project: Project) -> None:
+    # Settings and state as the program of version 1 left them (`pulumi stack export`, without places in its source).
+    project.run("stack", "init", "staging")
+    (project.folder / "Pulumi.staging.yaml").write_text((DATA / "stack_of_version_1.yaml").read_text())
+    project.run("stack", "import", "--file", str(DATA / "stack_of_version_1.json"), "-s", "staging")
+    text = project.run("stack", "output", "contract", "--show-secrets", "-s", "staging")
+    assert json.loads(text)["version"] == 1
+    before = parse(text)
+    assert before.platform.kind == "vps"
+    project.run("up", "--yes", "--skip-preview", "-s", "staging")
+    text = project.run("stack", "output", "contract", "--show-secrets", "-s", "staging")
+    assert json.loads(text)["version"] == 2
+    after = parse(text)
+    # No password was made anew, or hosts of before would lock everybody out.
+    assert after.secrets == before.secrets
+    assert after.release_key == before.release_key
+    assert after.internal_ca_pem == before.internal_ca_pem
+    assert after.secrets["paypal_client_secret"].get_secret_value() == "canary-of-version-1"
+    project.run("up", "--yes", "--skip-preview", "--expect-no-changes", "-s", "staging")
 
 
 def test_a_bad_setting_is_one_sentence_and_changes_nothing(project: Project) -> None:

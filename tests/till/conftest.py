@@ -63,6 +63,7 @@ def kept(contract: Contract, manifest: dict[str, Any], parts: bytes) -> str:
 def contract_of(*hosts: dict[str, Any], outside: bool = False, **changed: Any) -> Contract:
     player = host("outside", roles=["acme_ca", "paypal_simulator", "resolver"], site="outside")
     names = [one["name"] for one in hosts] + (["outside"] if outside else [])
+    given = changed.pop("secrets", {"postgres_superuser_password": CANARY, "sentry_dsn": ""})
     return Contract.model_validate(
         {
             "stack": "lab",
@@ -91,7 +92,7 @@ def contract_of(*hosts: dict[str, Any], outside: bool = False, **changed: Any) -
                 name: {"certificate_pem": f"certificate of {name}", "private_key_pem": f"private key of {name}"}
                 for name in names
             },
-            "secrets": {"postgres_superuser_password": CANARY, "sentry_dsn": ""},
+            "secrets": {name: {"current": one} if isinstance(one, str) else one for name, one in given.items()},
         }
         | changed
     )

@@ -129,12 +129,14 @@ def test_a_stack_without_a_contract(backend: Path) -> None:
 @pytest.mark.parametrize(
     ("broken", "told"),
     [
-        ({"version": 7}, "contract version 7 found, 1 understood"),
+        ({"version": 7}, "contract version 7 found, 1 and 2 understood"),
         ({"secrets": {"x": [CANARY]}}, r"its contract is not valid at secrets\.x"),
         ({"release_key": None}, "its contract is not valid at release_key"),
         ({"hosts": []}, "its contract is not valid at hosts"),
+        ({"platform": {"kind": "mainframe", "password": CANARY}}, "its contract is not valid at platform"),
+        ({"platform": {"kind": "swarm"}}, r"its contract is not valid at platform\.swarm\.managers"),
     ],
-    ids=["another version", "wrong type", "without a key for releases", "zero hosts"],
+    ids=["another version", "wrong type", "without a key for releases", "zero hosts", "no such platform", "no manager"],
 )
 def test_a_contract_that_is_not_ours_is_named_without_its_values(
     backend: Path, broken: dict[str, object], told: str
