@@ -127,7 +127,7 @@ def test_slots_say_what_serves(host: Host, machine: Machine) -> None:
     slots = json.loads(machine.file("/var/lib/till/slots.json").content_string)
     active = slots["active"]
     if active is not None:
-        unit = f"storefront@{active}.service"
+        unit = f"app@{active}.service"
         shown = machine.check_output(f"systemctl show -p ActiveState --value {unit}")
         assert shown == "active"
         assert machine.check_output(f"ps -o user= -p $(systemctl show -p MainPID --value {unit})") != "root"
