@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -37,7 +36,8 @@ class Machine:
         self.root, self.steps, self.end_after, self.ill = root, 0, 10_000, set[str]()
         self.active, self.enabled = set(FORMER), set(FORMER)
         self.users, self.backend = {"storefront"}, "storefront"
-        self.led = {"blue": 3001, "green": 3002}
+        # Where HAProxy asks for each slot that holds a release.
+        self.led = dict(POLICY["ports"])
 
     def environment(self, unit: str) -> Path:
         name, _, instance = unit.removesuffix(".service").partition("@")
@@ -101,10 +101,12 @@ class Machine:
             self.users.remove(command[-1])
         if command[1] == "reload":
             # As the files say from now on.
-            named = re.findall("^backend (app|storefront)$", (self.root / "haproxy/slots.cfg").read_text(), re.MULTILINE)
+            named = re.findall(
+                "^backend (app|storefront)$", (self.root / "haproxy/slots.cfg").read_text(), re.MULTILINE
+            )
             settings = (self.root / "haproxy/haproxy.cfg").read_text()
             assert f"default_backend {named[0]}\n" in settings and f"nbsrv({named[0]})" in settings
-            self.backend, self.led = named[0], {"blue": 3001, "green": 3002}
+            self.backend, self.led = named[0], {slot: POLICY["ports"][slot] for slot in self.led}
         self.step()
 
     def succeeds(self, *command: str) -> bool:
@@ -118,7 +120,9 @@ def machine(host: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     for folder in ("env", "units", "start", "slots", "releases/v1", "releases/v2", "cache/storefront-blue"):
         (host / folder).mkdir(parents=True)
     (host / "app.json").rename(host / "storefront.json")
-    (host / "storefront.json").write_text(json.dumps({**POLICY, "drain_s": 0, "start_deadline_s": 1, "journal_lines": 3}))
+    (host / "storefront.json").write_text(
+        json.dumps({**POLICY, "drain_s": 0, "start_deadline_s": 1, "journal_lines": 3})
+    )
     slots.save({**EMPTY, "active": "green", "blue": "v1", "green": "v2", "digests": {"blue": "1", "green": "2"}})
     for slot, version, port in (("blue", "v1", 3001), ("green", "v2", 3002)):
         (host / f"env/storefront-{slot}.env").write_text(f'APP_VERSION="{version}"\nPORT="{port}"\n')
@@ -151,7 +155,7 @@ def files_of(root: Path) -> set[str]:
 
 def all_taken_over(machine: Machine) -> None:
     assert machine.active == machine.enabled == set(TODAY)
-    assert (machine.users, machine.backend, machine.led) == ({"app"}, "app", {"blue": 3001, "green": 3002})
+    assert (machine.users, machine.backend, machine.led) == ({"app"}, "app", POLICY["ports"])
     left = [name for name in files_of(machine.root) if "storefront" in name or "relay" in name]
     assert left == []
     assert (machine.root / "env/app-blue.env").read_text() == 'APP_VERSION="v1"\nPORT="3001"\n'
@@ -191,7 +195,7 @@ def test_one_that_was_cut_off_anywhere_is_run_again(machine: Machine) -> None:
     all_taken_over(machine)
 
 
-@pytest.mark.parametrize("at", range(1, 60))
+@pytest.mark.parametrize("at", range(1, 30))
 def test_after_any_single_cut_the_next_one_brings_everything(machine: Machine, at: int) -> None:
     machine.end_after = at
     try:
@@ -204,9 +208,9 @@ def test_after_any_single_cut_the_next_one_brings_everything(machine: Machine, a
 
 def test_a_release_that_does_not_start_again_goes_on_as_it_was(machine: Machine) -> None:
     machine.ill = {"app@blue-relay.service"}
-    with pytest.raises(Fault, match="v1 in app@blue-relay.service on .* ended at once; last lines of it:\nError: not"):
+    with pytest.raises(Fault, match=r"v1 in app@blue-relay\.service on .* ended at once; last lines of it:\nError"):
         former.take_over()
-    assert machine.active == set(FORMER) and machine.led == {"blue": 3001, "green": 3002}
+    assert machine.active == set(FORMER) and machine.led == POLICY["ports"]
     assert [name for name in files_of(machine.root) if "relay" in name] == []
     # Mended.
     machine.ill = set()
@@ -219,17 +223,8 @@ def test_a_slot_without_a_release_is_left_empty(machine: Machine) -> None:
     machine.active.discard(FORMER[0])
     machine.enabled.discard(FORMER[0])
     del machine.led["blue"]
-    machine.run = _without_blue(machine, machine.run)  # type: ignore[method-assign]
     former.take_over()
     assert machine.active == machine.enabled == {TODAY[1]}
-
-
-def _without_blue(machine: Machine, run: Callable[..., None]) -> Callable[..., None]:
-    def one(*command: str) -> None:
-        run(*command)
-        machine.led.pop("blue", None)
-
-    return one
 
 
 def test_settings_that_haproxy_refuses_are_put_back(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
