@@ -218,6 +218,12 @@ def test_a_release_that_does_not_start_again_goes_on_as_it_was(machine: Machine)
     all_taken_over(machine)
 
 
+def test_one_that_somebody_started_by_hand_runs_on(machine: Machine) -> None:
+    machine.enabled.clear()
+    former.take_over()
+    all_taken_over(machine)
+
+
 def test_a_slot_without_a_release_is_left_empty(machine: Machine) -> None:
     slots.save({**slots.load(), "blue": None})
     machine.active.discard(FORMER[0])

@@ -75,19 +75,17 @@ def former_environments() -> list[Path]:
 def take_over_slot(slot: str, state: dict[str, Any]) -> list[str]:
     """Have the slot's release run in the unit of today; its relay answers meanwhile."""
     former, unit, port = f"{FORMER}@{slot}.service", units.unit(slot), slots.settings()["ports"][slot]
-    if units.systemctl("is-enabled", "-q", former) == 0:
+    if units.systemctl("is-enabled", "-q", former) == 0 or units.runs(former):
         # First: whatever becomes of this, a host that starts anew starts the unit of today.
         units.systemctl("enable", unit)
         units.systemctl("disable", former)
-    ran = units.runs(former)
-    if ran:
+    if units.runs(former):
         if state[slot] and edge.runs():
             relay.start(slot, state)
             relay.lead(backend_name(), slot, relay.port(slot))
             relay.wait_until_quiet(port)
         units.systemctl("stop", former)
-    wanted = ran or relay.runs(slot) or units.systemctl("is-enabled", "-q", unit) == 0
-    begins = bool(state[slot]) and wanted and not units.runs(unit)
+    begins = bool(state[slot]) and units.systemctl("is-enabled", "-q", unit) == 0 and not units.runs(unit)
     if begins:
         relay.begin(slot, port, slot, state)
     if relay.runs(slot):
