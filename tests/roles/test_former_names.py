@@ -77,7 +77,9 @@ class Machine:
         unit = units.unit(instance)
         if unit not in self.active:
             return "ended at once"
-        return "" if url == f"http://127.0.0.1:{self.port(unit)}/up" else f"nobody answers {url}"
+        # The release in green has a manifest, which tells a path of its own.
+        path = "/ready" if instance.startswith("green") else "/up"
+        return "" if url == f"http://127.0.0.1:{self.port(unit)}{path}" else f"nobody answers {url}"
 
     def runtime(self, command: str) -> str:
         words = command.split()
@@ -117,7 +119,16 @@ class Machine:
 def machine(host: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """A host with a release in each slot, green serves."""
     machine = Machine(host)
-    for folder in ("env", "units", "start", "slots", "releases/v1", "releases/v2", "cache/storefront-blue"):
+    for folder in (
+        "env",
+        "units",
+        "start",
+        "slots",
+        "releases/v1",
+        "releases/v2",
+        "cache/storefront-blue",
+        "manifests",
+    ):
         (host / folder).mkdir(parents=True)
     (host / "app.json").rename(host / "storefront.json")
     (host / "storefront.json").write_text(
@@ -132,6 +143,7 @@ def machine(host: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     (host / "units/storefront@.service").write_text(text)
     (host / "haproxy/haproxy.cfg").write_text(re.sub(r"\bapp\b", "storefront", HAPROXY.read_text()))
     (host / "haproxy/slots.cfg").write_text("backend storefront\n    server blue\nbackend assets\n")
+    (host / "manifests/v2.json").write_text('{"version": "v2", "health_path": "/ready"}')
     places = {former: {"UNITS": "units"}, relay: {"CACHES": "cache", "TCP": "tcp"}, release: {"ROOT": "."}}
     for module, names in places.items():
         for name, path in names.items():

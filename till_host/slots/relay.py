@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import socket
@@ -70,10 +71,18 @@ def begin(instance: str, port: int, slot: str, state: dict[str, Any]) -> None:
     policy, since, unit = slots.settings(), time.time(), units.unit(instance)
     units.systemctl("reset-failed", unit)
     units.systemctl("start", "--no-block", unit)
-    url = f"http://127.0.0.1:{port}{state['checks'].get(slot, policy['check_path'])}"
+    url = f"http://127.0.0.1:{port}{health_path(slot, state)}"
     if reason := units.healthy(instance, url, policy["start_deadline_s"]):
         said = units.journal(unit, instance, since)
         raise Fault(f"{state[slot]} in {unit} on {socket.gethostname()} {reason}; last lines of it:\n{said}")
+
+
+def health_path(slot: str, state: dict[str, Any]) -> str:
+    """What tells that the slot's release is ready for customers, as when it was deployed."""
+    manifest = release.ROOT / "manifests" / f"{state[slot]}.json"
+    if manifest.exists():
+        return str(json.loads(manifest.read_text())["health_path"])
+    return str(state["checks"].get(slot, slots.settings()["check_path"]))
 
 
 def lead(backend: str, slot: str, port: int) -> None:
