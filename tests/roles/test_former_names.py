@@ -11,7 +11,7 @@ import pytest
 from tests.roles.conftest import EMPTY, POLICY
 from till.paths import CHECKOUT
 from till_host.faults import Fault
-from till_host.slots import edge, former, haproxy, relay, release, units
+from till_host.slots import edge, former, haproxy, probe, relay, release, units
 from till_host.slots import state as slots
 
 FORMER = ("storefront@blue.service", "storefront@green.service")
@@ -35,6 +35,8 @@ class Machine:
     def __init__(self, root: Path) -> None:
         self.root, self.steps, self.end_after, self.ill = root, 0, 10_000, set[str]()
         self.active, self.enabled = set(FORMER), set(FORMER)
+        # Ports that answered well and were asked some pages since their program began, in this run.
+        self.ready, self.warm = set[int](), set[int]()
         self.users, self.backend = {"storefront"}, "storefront"
         # Where HAProxy asks for each slot that holds a release.
         self.led = dict(POLICY["ports"])
@@ -54,6 +56,8 @@ class Machine:
         assert set(self.led.values()) <= set(listening), f"HAProxy asks {self.led}, {self.active} run"
         self.steps += 1
         if self.steps == self.end_after:
+            self.ready.clear()
+            self.warm.clear()
             raise CutOffError
 
     def systemctl(self, verb: str, *words: str) -> int:
@@ -79,7 +83,15 @@ class Machine:
             return "ended at once"
         # The release in green has a manifest, which tells a path of its own.
         path = "/ready" if instance.startswith("green") else "/up"
-        return "" if url == f"http://127.0.0.1:{self.port(unit)}{path}" else f"nobody answers {url}"
+        if url != f"http://127.0.0.1:{self.port(unit)}{path}":
+            return f"nobody answers {url}"
+        self.ready.add(self.port(unit))
+        return ""
+
+    def ask(self, ports: dict[str, int], paths: list[str], *_: float) -> None:
+        (port,) = ports.values()
+        assert port in self.ready and paths == (["/ready", "/en"] if "green" in ports else ["/up"])
+        self.warm.add(port)
 
     def runtime(self, command: str) -> str:
         words = command.split()
@@ -90,6 +102,7 @@ class Machine:
         proxy, _, slot = words[2].partition("/")
         if proxy not in (self.backend, "assets", f"check_{slot}"):
             return "No such backend."
+        assert int(words[-1]) in self.warm, f"{command}, which is not ready"
         if proxy == self.backend:
             self.led[slot] = int(words[-1])
             self.step()
@@ -143,7 +156,7 @@ def machine(host: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     (host / "units/storefront@.service").write_text(text)
     (host / "haproxy/haproxy.cfg").write_text(re.sub(r"\bapp\b", "storefront", HAPROXY.read_text()))
     (host / "haproxy/slots.cfg").write_text("backend storefront\n    server blue\nbackend assets\n")
-    (host / "manifests/v2.json").write_text('{"version": "v2", "health_path": "/ready"}')
+    (host / "manifests/v2.json").write_text('{"version": "v2", "health_path": "/ready", "probe_paths": ["/en"]}')
     places = {former: {"UNITS": "units"}, relay: {"CACHES": "cache", "TCP": "tcp"}, release: {"ROOT": "."}}
     for module, names in places.items():
         for name, path in names.items():
@@ -152,6 +165,7 @@ def machine(host: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(units, "ENVIRONMENT", str(host / "env/app-{slot}.env"))
     monkeypatch.setattr(units, "systemctl", machine.systemctl)
     monkeypatch.setattr(units, "healthy", machine.healthy)
+    monkeypatch.setattr(probe, "ask", machine.ask)
     monkeypatch.setattr(units, "journal", lambda *_: "Error: not today")
     monkeypatch.setattr(haproxy, "runtime", machine.runtime)
     monkeypatch.setattr(edge, "runs", lambda: True)

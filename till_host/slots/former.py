@@ -86,7 +86,8 @@ def take_over_slot(slot: str, state: dict[str, Any]) -> list[str]:
             relay.wait_until_quiet(port)
         units.systemctl("stop", former)
     begins = bool(state[slot]) and units.systemctl("is-enabled", "-q", unit) == 0 and not units.runs(unit)
-    if begins:
+    # Also what runs already: nobody may have waited for it.
+    if begins or (state[slot] and relay.runs(slot)):
         relay.begin(slot, port, slot, state)
     if relay.runs(slot):
         relay.lead(backend_name(), slot, port)

@@ -12,7 +12,7 @@ from typing import Any
 
 from till_host import files
 from till_host.faults import Fault
-from till_host.slots import haproxy, release, units
+from till_host.slots import haproxy, probe, release, units
 from till_host.slots import state as slots
 
 # Where systemd puts CacheDirectory.
@@ -21,6 +21,8 @@ TCP = Path("/proc/net/tcp")
 ESTABLISHED = "01"
 # What a thread of HAProxy that was led elsewhere just now may still be about to ask.
 QUIET_S, STEP_S = 0.5, 0.1
+# Requests, as many as a preview asks first.
+WARM_UP, WARM_UP_TIMEOUT_S = 24, 10
 
 
 def name(slot: str) -> str:
@@ -34,15 +36,14 @@ def runs(slot: str) -> bool:
 
 def start(slot: str, state: dict[str, Any]) -> None:
     """Start the slot's release a second time; raises Fault, and then nothing was led anywhere."""
-    if runs(slot):
-        return
-    relay = name(slot)
-    environment = Path(units.ENVIRONMENT.format(slot=slot)).read_text()
-    files.replace(Path(units.ENVIRONMENT.format(slot=relay)), on_port(environment, free_port()), mode=0o600)
-    files.point(release.ROOT / "slots" / relay, (release.ROOT / "slots" / slot).readlink())
-    files.replace(release.ROOT / "start" / relay, (release.ROOT / "start" / slot).read_text(), mode=0o755)
+    if not runs(slot):
+        relay = name(slot)
+        environment = Path(units.ENVIRONMENT.format(slot=slot)).read_text()
+        files.replace(Path(units.ENVIRONMENT.format(slot=relay)), on_port(environment, free_port()), mode=0o600)
+        files.point(release.ROOT / "slots" / relay, (release.ROOT / "slots" / slot).readlink())
+        files.replace(release.ROOT / "start" / relay, (release.ROOT / "start" / slot).read_text(), mode=0o755)
     try:
-        begin(relay, port(slot), slot, state)
+        begin(name(slot), port(slot), slot, state)
     except Fault:
         stop(slot)
         raise
@@ -67,22 +68,26 @@ def stop(slot: str) -> None:
 
 
 def begin(instance: str, port: int, slot: str, state: dict[str, Any]) -> None:
-    """Start a unit and wait until the slot's release can serve there; raises Fault with its last lines."""
-    policy, since, unit = slots.settings(), time.time(), units.unit(instance)
+    """Have the slot's release run in a unit, ready for customers; raises Fault with its last lines."""
+    since, unit = time.time(), units.unit(instance)
     units.systemctl("reset-failed", unit)
     units.systemctl("start", "--no-block", unit)
-    url = f"http://127.0.0.1:{port}{health_path(slot, state)}"
-    if reason := units.healthy(instance, url, policy["start_deadline_s"]):
+    health_path, *pages = paths(slot, state)
+    deadline_s = slots.settings()["start_deadline_s"]
+    if reason := units.healthy(instance, f"http://127.0.0.1:{port}{health_path}", deadline_s):
         said = units.journal(unit, instance, since)
         raise Fault(f"{state[slot]} in {unit} on {socket.gethostname()} {reason}; last lines of it:\n{said}")
+    # What has just begun is slow at first; whatever it answers, it is the release that serves.
+    probe.ask({slot: port}, [health_path, *pages], WARM_UP, 1, WARM_UP_TIMEOUT_S, WARM_UP_TIMEOUT_S)
 
 
-def health_path(slot: str, state: dict[str, Any]) -> str:
-    """What tells that the slot's release is ready for customers, as when it was deployed."""
+def paths(slot: str, state: dict[str, Any]) -> list[str]:
+    """What tells that the slot's release is ready, as when it was deployed, and pages of it."""
     manifest = release.ROOT / "manifests" / f"{state[slot]}.json"
-    if manifest.exists():
-        return str(json.loads(manifest.read_text())["health_path"])
-    return str(state["checks"].get(slot, slots.settings()["check_path"]))
+    if not manifest.exists():
+        return [state["checks"].get(slot, slots.settings()["check_path"])]
+    told = json.loads(manifest.read_text())
+    return [told["health_path"], *told.get("probe_paths", [])]
 
 
 def lead(backend: str, slot: str, port: int) -> None:
