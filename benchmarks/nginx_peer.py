@@ -16,7 +16,7 @@ from till.workplace import Workplace
 
 PORT = 8444
 FOLDER = "/run/till-nginx"
-BLUE, GREEN = host_policy()["storefront_slot_ports"].values()
+BLUE, GREEN = host_policy()["app_slot_ports"].values()
 INSTALL_TIMEOUT_S = 180
 SETTINGS = f"""
 worker_processes auto;

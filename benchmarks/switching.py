@@ -19,7 +19,7 @@ from till.slots import Slots
 from till.thresholds import thresholds
 from till.workplace import Workplace, opened
 
-RESTART = "systemctl restart storefront@$(/opt/till-host/current/bin/slots show | {python})"
+RESTART = "systemctl restart app@$(/opt/till-host/current/bin/slots show | {python})"
 ACTIVE = "/usr/bin/python3 -c \"import json, sys; print(json.load(sys.stdin)['active'])\""
 # What other ways to change what serves cost, beside a switch: a command for the host that names lead to.
 PEERS = {

@@ -87,5 +87,5 @@ def test_an_app_in_another_language_takes_the_storefronts_place(lab: Contract, v
             assert site.ask("GET", "/api/version").status_code == 404
     for name in app_hosts(lab):
         slot = json.loads(inside(name, "cat /var/lib/till/slots.json"))["active"]
-        running = inside(name, f"readlink /proc/$(systemctl show -P MainPID storefront@{slot}.service)/exe")
+        running = inside(name, f"readlink /proc/$(systemctl show -P MainPID app@{slot}.service)/exe")
         assert running.strip() == f"/srv/till/releases/{version}/clock"

@@ -102,7 +102,7 @@ def test_a_canary_without_traffic_proves_nothing_and_goes(lab: Contract, twin: s
             until("the try is not renewed", lambda seen=renewed: shown(first(lab))["canary"]["until"] > seen, 30)
             inside(first(lab), f"systemctl {verb} haproxy")
             until("it does not run", lambda: serves(lab, BUILT) or True, 20)
-            told = inside(first(lab), "echo 'show servers state storefront' | socat - /run/haproxy/admin.sock || true")
+            told = inside(first(lab), "echo 'show servers state app' | socat - /run/haproxy/admin.sock || true")
             assert shown(first(lab))["canary"]["percent"] == 5, told
     finally:
         asked.kill()

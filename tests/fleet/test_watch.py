@@ -133,7 +133,7 @@ def test_the_old_slot_stays_hot_and_a_later_change_ends_the_watch(lab: Contract,
         state = json.loads(inside(edge, SLOTS))
         old = "blue" if state["active"] == "green" else "green"
         assert state[old] == BUILT
-        assert inside(edge, f"systemctl is-active storefront@{old}").strip() == "active"
+        assert inside(edge, f"systemctl is-active app@{old}").strip() == "active"
     code, told, _ = till("rollback", STACK)
     assert code == 0, told
     found = watched()["watch"]

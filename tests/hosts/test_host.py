@@ -123,11 +123,19 @@ def test_clock_is_right_and_kept_so(host: Host, machine: Machine) -> None:
 
 
 @pytest.mark.roles(Role.APP)
+def test_nothing_on_the_host_is_named_after_one_app(machine: Machine) -> None:
+    places = "/etc/systemd/system /etc/till /etc/haproxy /srv/till/start /srv/till/slots /var/cache"
+    assert machine.check_output(f"find {places} -name '*storefront*' -o -name '*-relay*'") == ""
+    assert machine.run("getent passwd storefront").rc != 0
+    assert machine.check_output("id -un app") == "app"
+
+
+@pytest.mark.roles(Role.APP)
 def test_slots_say_what_serves(host: Host, machine: Machine) -> None:
     slots = json.loads(machine.file("/var/lib/till/slots.json").content_string)
     active = slots["active"]
     if active is not None:
-        unit = f"storefront@{active}.service"
+        unit = f"app@{active}.service"
         shown = machine.check_output(f"systemctl show -p ActiveState --value {unit}")
         assert shown == "active"
         assert machine.check_output(f"ps -o user= -p $(systemctl show -p MainPID --value {unit})") != "root"

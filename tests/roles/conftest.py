@@ -29,9 +29,9 @@ EMPTY = {
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Paths of the programs inside a temporary folder."""
-    (tmp_path / "storefront.json").write_text(json.dumps(POLICY))
+    (tmp_path / "app.json").write_text(json.dumps(POLICY))
     modules: dict[ModuleType, dict[str, str]] = {
-        slots: {"SETTINGS": "storefront.json", "STATE": "slots.json", "LOCK": "lock"},
+        slots: {"SETTINGS": "app.json", "STATE": "slots.json", "LOCK": "lock"},
         haproxy: {"SOCKET": "haproxy/admin.sock"},
         edge: {
             "EDGE": "haproxy",

@@ -1,4 +1,4 @@
-"""What the programs of the nameserver and storefront roles decide, without a host; and specs equal to defaults."""
+"""What the programs of the nameserver and app roles decide, without a host; and specs equal to defaults."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from till_host.public_dns import zone
 from till_host.slots import release
 
 ROLES = Path(__file__).parents[2] / "playbooks" / "roles"
-OURS = ("nameserver", "certificates", "edge", "storefront", "acme_ca", "paypal_simulator", "resolver")
+OURS = ("nameserver", "certificates", "edge", "app", "acme_ca", "paypal_simulator", "resolver")
 
 
 @pytest.mark.parametrize("role", OURS)

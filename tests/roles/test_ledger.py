@@ -94,14 +94,14 @@ class Sides(BaseHTTPRequestHandler):
 @pytest.fixture
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     monkeypatch.setattr(ledger, "AGAIN_S", 0.05)
-    monkeypatch.setattr(units, "ENVIRONMENT", str(tmp_path / "storefront-{slot}.env"))
+    monkeypatch.setattr(units, "ENVIRONMENT", str(tmp_path / "app-{slot}.env"))
     fresh = {"attempts": [ATTEMPT], "broken": "", "forgotten": "", "captures": [[CAPTURE]], "asked": [], "filters": []}
     for name, value in fresh.items():
         monkeypatch.setattr(Sides, name, value)
     with ThreadingHTTPServer(("127.0.0.1", 0), Sides) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         here = f"http://127.0.0.1:{server.server_port}"
-        (tmp_path / "storefront-green.env").write_text(
+        (tmp_path / "app-green.env").write_text(
             f'# Managed.\nDIRECTUS_INTERNAL_URL="{here}"\nDIRECTUS_API_TOKEN="to\\"ken"\nPAYPAL_API_URL="{here}"\n'
             'NEXT_PUBLIC_PAYPAL_CLIENT_ID="client"\nPAYPAL_CLIENT_SECRET="hidden"\n'
         )
@@ -186,7 +186,7 @@ def test_a_side_that_can_not_be_asked_is_a_failure_without_secrets(
 def test_what_is_missing_in_the_environment_is_named(
     program: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "storefront-green.env").write_text('PAYPAL_API_URL="x"\n')
+    (tmp_path / "app-green.env").write_text('PAYPAL_API_URL="x"\n')
     assert program.main(WORDS) == 1
     assert "DIRECTUS_API_TOKEN" in capsys.readouterr().err
     assert program.main(["green"]) == 2

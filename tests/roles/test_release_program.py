@@ -65,8 +65,8 @@ class Host:
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     policy = {"ports": {"blue": 1, "green": 2}, "start_deadline_s": 5, "releases_kept": 0, "check_path": "/up"}
     policy |= {"check_interval_ms": 500, "check_fall": 3, "journal_lines": 3}
-    (tmp_path / "storefront.json").write_text(json.dumps(policy))
-    for name, path in {"SETTINGS": "storefront.json", "STATE": "slots.json", "LOCK": "lock"}.items():
+    (tmp_path / "app.json").write_text(json.dumps(policy))
+    for name, path in {"SETTINGS": "app.json", "STATE": "slots.json", "LOCK": "lock"}.items():
         monkeypatch.setattr(slots, name, tmp_path / path)
     monkeypatch.setattr(edge, "EDGE", tmp_path / "no-edge")
     monkeypatch.setattr(edge, "BACKEND", tmp_path / "no-edge" / "slots.cfg")
@@ -110,7 +110,7 @@ def test_a_migration_of_several_commands_fails_where_one_of_them_does(
 
 
 def test_a_migration_is_confined_as_a_release_is() -> None:
-    unit = (CHECKOUT / "playbooks/roles/storefront/templates/storefront@.service.j2").read_text()
+    unit = (CHECKOUT / "playbooks/roles/app/templates/app@.service.j2").read_text()
     # What is the service's own: its files, how it starts anew, where it runs.
     own = ("EnvironmentFile", "Environment", "WorkingDirectory", "ExecStart", "SyslogIdentifier", "CacheDirectory",
            "Restart", "RestartSec", "TimeoutStopSec", "MemoryMax")  # fmt: skip

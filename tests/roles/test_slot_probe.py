@@ -108,12 +108,12 @@ def test_only_the_most_frequent_faults_are_told(program: ModuleType) -> None:
 def test_the_slots_port_is_asked(
     program: ModuleType, host: Path, port: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (host / "storefront.json").write_text(json.dumps({**POLICY, "ports": {"blue": 1, "green": port}}))
+    (host / "app.json").write_text(json.dumps({**POLICY, "ports": {"blue": 1, "green": port}}))
     monkeypatch.setattr("sys.argv", ["slot-probe", "ask", "5", "2", "2", "1", "0.5", "green,blue", "/"])
     assert program.main() == 0
     told = json.loads(capsys.readouterr().out)
     assert {slot: (one["requests"], one["bad"]) for slot, one in told.items()} == {"green": (5, 0), "blue": (5, 5)}
-    (host / "storefront.json").unlink()
+    (host / "app.json").unlink()
     assert program.main() == 1
     assert capsys.readouterr().err.startswith("slot-probe: ")
 
@@ -129,7 +129,7 @@ def test_usage_is_null_where_a_host_does_not_know(program: ModuleType, monkeypat
     monkeypatch.setattr(subprocess, "run", run)
     found = {"memory_bytes": 1048576, "memory_max_bytes": None, "restarts": 2}
     assert program.usage("green") == found
-    assert "storefront@green.service" in command
+    assert "app@green.service" in command
     told = "MemoryCurrent=[not set]\n"
     assert program.usage("blue") == dict.fromkeys(found)
 

@@ -45,7 +45,7 @@ def edge(host: Path) -> ModuleType:
 def test_who_gains_traffic_is_told_before_who_loses_it(
     edge: ModuleType, there: dict[str, int], wanted: dict[str, int], told: list[str]
 ) -> None:
-    assert edge.weighed(there, wanted) == [f"set server storefront/{one.replace(' ', ' weight ')}" for one in told]
+    assert edge.weighed(there, wanted) == [f"set server app/{one.replace(' ', ' weight ')}" for one in told]
 
 
 def weights(text: str) -> dict[str, int]:

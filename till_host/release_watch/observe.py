@@ -156,5 +156,5 @@ def ask(query: str, at: float | None = None) -> list[dict[str, Any]]:
 
 
 def token(slot: str, digest: str) -> str:
-    """As the edge's slots make it (role storefront, till_slots.token; a test holds both equal)."""
+    """As the edge's slots make it (role app, till_slots.token; a test holds both equal)."""
     return hashlib.sha256(f"{CHECKOUT} {slot} {digest}".encode()).hexdigest()[:32]

@@ -33,7 +33,7 @@ def backend(state: dict[str, Any], policy: dict[str, Any]) -> str:
     # A connection to each request: a server that stops never closes one under a request.
     lines = [
         "# Written from /var/lib/till/slots.json: edit neither.",
-        "backend storefront",
+        "backend app",
         "    option http-server-close",
         f"    http-request set-var(txn.kept) req.cook({policy['cookie']}),map_str({TOKENS})",
     ]
@@ -145,7 +145,7 @@ def weighed(there: dict[str, int], wanted: dict[str, int]) -> list[str]:
     """
     changed = [slot for slot, share in wanted.items() if there.get(slot) != share]
     changed.sort(key=lambda slot: wanted[slot] < there.get(slot, 0))
-    return [f"set server storefront/{slot} weight {wanted[slot]}" for slot in changed]
+    return [f"set server app/{slot} weight {wanted[slot]}" for slot in changed]
 
 
 def drained(quiet: list[str]) -> int:

@@ -36,7 +36,7 @@ def runs() -> bool:
     return subprocess.run(command, check=False).returncode == 0
 
 
-def servers(proxy: str = "storefront") -> dict[str, dict[str, str]]:
+def servers(proxy: str = "app") -> dict[str, dict[str, str]]:
     """Its statistics of the slots' servers."""
     head, *rows = runtime(f"show stat {proxy} 4 -1").removeprefix("# ").splitlines()
     every = [dict(zip(head.split(","), row.split(","), strict=False)) for row in rows]
@@ -45,14 +45,14 @@ def servers(proxy: str = "storefront") -> dict[str, dict[str, str]]:
 
 def open_to(slot: str) -> int:
     """Requests that a slot has not answered yet."""
-    return sum(int(servers(proxy).get(slot, {}).get("scur") or 0) for proxy in ("storefront", "assets"))
+    return sum(int(servers(proxy).get(slot, {}).get("scur") or 0) for proxy in ("app", "assets"))
 
 
 def server(slot: str) -> dict[str, str]:
     """Its statistics of one slot's server."""
     found = servers()
     if slot not in found:
-        raise Fault(f"HAProxy has no server storefront/{slot}: till provision")
+        raise Fault(f"HAProxy has no server app/{slot}: till provision")
     return found[slot]
 
 

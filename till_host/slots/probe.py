@@ -112,7 +112,7 @@ def _grown(before: float | None, after: float | None) -> float | None:
 
 def cpu_s(slot: str) -> float | None:
     """Processor time that the slot's processes have taken until now; None where nothing runs."""
-    command = ["/usr/bin/systemctl", "show", "-P", "MainPID", f"storefront@{slot}.service"]
+    command = ["/usr/bin/systemctl", "show", "-P", "MainPID", f"app@{slot}.service"]
     main = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20).stdout.strip()
     parents, ticks = processes()
     family = {int(main)} if main.isdigit() and int(main) in ticks else set[int]()
@@ -147,7 +147,7 @@ def answered(port: int, path: str, timeout_s: float) -> str:
 
 
 def usage(slot: str) -> dict[str, Any]:
-    command = ["/usr/bin/systemctl", "show", f"storefront@{slot}.service", f"--property={','.join(USAGE)}"]
+    command = ["/usr/bin/systemctl", "show", f"app@{slot}.service", f"--property={','.join(USAGE)}"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.splitlines()
     told = dict(line.partition("=")[::2] for line in lines)
     found: dict[str, Any] = {

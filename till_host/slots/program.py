@@ -60,7 +60,7 @@ def intend(version: str | None, slot: str | None, token: int | None = None) -> d
                 pass
         except (OSError, urllib.error.HTTPError) as reason:
             said = f"slot {chosen} ({state[chosen]}) does not answer {url}: {reason}"
-            raise Fault(f"{said}; systemctl status storefront@{chosen}") from None
+            raise Fault(f"{said}; systemctl status app@{chosen}") from None
         if state["active"] != chosen:
             after = {**state, "intent": chosen}
             # From now on its token leads there, so that it can be tried before anybody else meets it.
@@ -159,7 +159,7 @@ def up(slot: str) -> None:
     while not haproxy.server(slot)["status"].startswith(("UP", "DRAIN")):
         if time.monotonic() > deadline:
             said = f"HAProxy does not find slot {slot} up within {READY_DEADLINE_S} s"
-            raise Fault(f"{said}: journalctl -u storefront@{slot}")
+            raise Fault(f"{said}: journalctl -u app@{slot}")
         time.sleep(0.05)
 
 

@@ -1,7 +1,8 @@
 """Bring a release into the idle slot of this host. No traffic moves.
 
     release plan VERSION DIGEST SHA256 SIZE_BYTES   which slot, what is to do, is there room; prints
-                                                    {"deploy": bool, "upload": bool, "slot", "port"}
+                                                    {"deploy": bool, "upload": bool, "slot", "port",
+                                                    "environment": file that the slot's is read from}
     release unpack VERSION                          check and unpack /srv/till/incoming/VERSION.tar.gz.partial
     release migrate VERSION                         run its migration; its environment is that of a slot (deploy.yml)
     release start SLOT VERSION DIGEST               start it and wait for its health
@@ -51,11 +52,17 @@ def plan(version: str, digest: str, sha256: str, size_bytes: int) -> dict[str, A
     for slot in (state["active"], slots.idle(state)):
         same = slot and state[slot] == version and state["digests"].get(slot) == digest
         if same and units.systemctl("is-active", "-q", units.unit(slot)) == 0:
-            return {"deploy": False, "upload": False, "slot": slot, "port": slots.settings()["ports"][slot]}
+            return {"deploy": False, "upload": False, **place(slot)}
     slot, upload = slots.idle(state), not has_release(version, sha256)
     if upload:
         room(size_bytes)
-    return {"deploy": True, "upload": upload, "slot": slot, "port": slots.settings()["ports"][slot]}
+    return {"deploy": True, "upload": upload, **place(slot)}
+
+
+def place(slot: str) -> dict[str, Any]:
+    """What a deploy has to know of a slot; programs of another version than its own name other files."""
+    port = slots.settings()["ports"][slot]
+    return {"slot": slot, "port": port, "environment": units.ENVIRONMENT.format(slot=slot)}
 
 
 def room(size_bytes: int) -> None:

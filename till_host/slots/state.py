@@ -22,7 +22,7 @@ from typing import Any
 
 from till_host import files
 
-SETTINGS = Path("/etc/till/storefront.json")
+SETTINGS = Path("/etc/till/app.json")
 STATE = Path("/var/lib/till/slots.json")
 LOCK = Path("/run/till-slots.lock")
 SLOTS = ("blue", "green")

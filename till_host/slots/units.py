@@ -10,14 +10,14 @@ from pathlib import Path
 
 from till_host.slots import state as slots
 
-ENVIRONMENT = "/etc/till/env/storefront-{slot}.env"
+ENVIRONMENT = "/etc/till/env/app-{slot}.env"
 SECRET_WORDS = ("SECRET", "TOKEN", "KEY", "PASSWORD", "DSN")
 STEP_S = 0.1
 # A migration's environment is written like a slot's, under this name.
 MIGRATE, MIGRATION = "migrate", "till-migrate.service"
-# As a release itself: storefront@.service.j2 (a test holds both equal).
+# As a release itself: app@.service.j2 (a test holds both equal).
 CONFINED = (
-    "User=storefront", "Group=storefront", "NoNewPrivileges=yes", "ProtectSystem=strict", "ProtectHome=yes",
+    "User=app", "Group=app", "NoNewPrivileges=yes", "ProtectSystem=strict", "ProtectHome=yes",
     "PrivateTmp=yes", "PrivateDevices=yes", "ProtectKernelTunables=yes", "ProtectKernelModules=yes",
     "ProtectControlGroups=yes", "RestrictSUIDSGID=yes", "LockPersonality=yes",
     "InaccessiblePaths=-/etc/till/credentials -/etc/till/env", "CapabilityBoundingSet=", "UMask=0077",
@@ -25,11 +25,15 @@ CONFINED = (
 
 
 def unit(slot: str) -> str:
-    return f"storefront@{slot}.service"
+    return f"app@{slot}.service"
 
 
 def systemctl(*arguments: str) -> int:
     return subprocess.run(["/usr/bin/systemctl", *arguments], check=False, capture_output=True, timeout=90).returncode
+
+
+def runs(name: str) -> bool:
+    return systemctl("is-active", "-q", name) == 0
 
 
 def healthy(slot: str, url: str, deadline_s: float) -> str:
@@ -56,7 +60,7 @@ def migrated(folder: Path, program: Path) -> str:
     properties = [
         *CONFINED,
         f"EnvironmentFile={ENVIRONMENT.format(slot=MIGRATE)}",
-        f"Environment=PATH={policy['runtime_path']}:/usr/local/bin:/usr/bin:/bin",
+        f"Environment=PATH={search_path(policy['runtime_path'])}",
         f"WorkingDirectory={folder}",
         f"MemoryMax={policy['memory_max_mb']}M",
         f"RuntimeMaxSec={policy['migrate_deadline_s']}",
@@ -68,6 +72,11 @@ def migrated(folder: Path, program: Path) -> str:
         return ""
     said = done.stderr.strip() or f"ended with {done.returncode}"
     return f"failed ({said}); nothing was started; last lines of {MIGRATION}:\n{journal(MIGRATION, MIGRATE, since)}"
+
+
+def search_path(runtime_path: str) -> str:
+    """PATH of a release; an empty part of it would be the folder that it runs in."""
+    return ":".join(one for one in (runtime_path, "/usr/local/bin", "/usr/bin", "/bin") if one)
 
 
 def environment(slot: str) -> dict[str, str]:
