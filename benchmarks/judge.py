@@ -22,10 +22,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from till.rollout import judge, stakes
-from till.rollout.counts import Counts
-from till.rollout.rule import Rule
 from till.thresholds import thresholds
+from till_host.judging import evidence, judge
+from till_host.judging.counts import Counts
+from till_host.judging.rules import Rule
 
 SEED = 20261125
 LOOKS = 600
@@ -93,7 +93,7 @@ def sequential(seconds: Sequence[tuple[Counts, Counts]], rule: Rule) -> Run:
     """Till's judge, asked each second; one that has passed is watched on, as in a rollout."""
     state, passed_at = judge.begin(rule), None
     for baseline, canary in seconds:
-        state = stakes.counted(state, state.seen_baseline + baseline, state.seen_canary + canary, rule)
+        state = evidence.counted(state, state.seen_baseline + baseline, state.seen_canary + canary, rule)
         verdict = judge.verdict(state, rule)
         if verdict == "fail":
             return Run(state.canary.requests, passed_at)

@@ -1,15 +1,15 @@
-"""The two purses of a canary: one bets that it is worse than allowed, one that it is good. Pure."""
+"""The two e-processes of a release: one bets that it is worse than allowed, one that it is good. Pure."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
 
-from till.rollout import bets
-from till.rollout.counts import NOTHING, Counts, since
-from till.rollout.rule import Rule
+from till_host.judging import e_values
+from till_host.judging.counts import NOTHING, Counts, since
+from till_host.judging.rules import Rule
 
-# A canary that breaks late must not have to win back what bets on it lost while it was well: half the purse waits,
+# A canary that breaks late must not have to win back what bets on it lost while it was well: half the stake waits,
 # and lays this part of itself at each look with traffic. The bets then are a mixture over the times of their start,
 # at the price of log(1/part) (Shin, Ramdas and Rinaldo, 2023).
 RESERVE = 0.5
@@ -23,7 +23,7 @@ NEEDED_MAX = 1_000_000
 
 @dataclass(frozen=True)
 class State:
-    """What was counted, and what the bets have become of one purse of 1 for failing and one for `no_worse`."""
+    """What was counted, and what the bets have become: of a stake of 1 for failing, and of one for `no_worse`."""
 
     seen_baseline: Counts
     seen_canary: Counts
@@ -44,10 +44,13 @@ class State:
 
 def begin(rule: Rule, baseline: Counts = NOTHING, canary: Counts = NOTHING) -> State:
     """The state before the first look. The counters as they are by then are left out of every judgement."""
+    if rule.stakes:
+        over = tuple(stake for _, stake in rule.stakes)
+        return State(baseline, canary, 1 - sum(over), over, (), e_values.even(1.0, len(WITHIN_MARGIN)))
     sides = [side is not None for side in (rule.limit, rule.worse_by)]
     each = (1 - RESERVE) / sum(sides)
-    over, worse = (bets.even(each, len(bets.STEPS)) if side else () for side in sides)
-    return State(baseline, canary, RESERVE, over, worse, bets.even(1.0, len(WITHIN_MARGIN)))
+    over, worse = (e_values.even(each, len(e_values.STEPS)) if side else () for side in sides)
+    return State(baseline, canary, RESERVE, over, worse, e_values.even(1.0, len(WITHIN_MARGIN)))
 
 
 def counted(state: State, baseline: Counts, canary: Counts, rule: Rule) -> State:
@@ -63,13 +66,13 @@ def counted(state: State, baseline: Counts, canary: Counts, rule: Rule) -> State
 
 
 def passing(state: State, rule: Rule, more: int = 0) -> float:
-    """The purse for passing, if `more` good requests came and the release beside it went on as so far."""
+    """The e-process for passing, if `more` good requests came and the release beside it went on as so far."""
     if rule.no_worse_by is None:
         canary = state.canary + Counts(more)
-        stakes = bets.staked(rule.flawless_stake, len(BELOW_BOUND))
+        stakes = e_values.staked(rule.flawless_stake, len(BELOW_BOUND))
         shares = [part * rule.bound for part in BELOW_BOUND]
         return sum(
-            bets.grown(stake, bets.alone(canary, share, rule.bound))
+            e_values.grown(stake, e_values.alone(canary, share, rule.bound))
             for stake, share in zip(stakes, shares, strict=True)
         )
     if not more or not state.compared_canary.requests:
@@ -109,11 +112,8 @@ def _laid(state: State) -> State:
 def _over_settled(state: State, canary: Counts, rule: Rule) -> State:
     if rule.limit is None:
         return state
-    shares = bets.above(rule.limit)
-    over = (
-        bets.grown(one, bets.alone(canary, share, rule.limit)) for one, share in zip(state.over, shares, strict=True)
-    )
-    return replace(state, over=tuple(over))
+    shares = tuple(share for share, _ in rule.stakes) or e_values.above(rule.limit)
+    return replace(state, over=e_values.settled(state.over, shares, canary, rule.limit))
 
 
 def _compared(state: State, rule: Rule) -> State:
@@ -123,8 +123,8 @@ def _compared(state: State, rule: Rule) -> State:
     if rule.worse_by is not None:
         expected = _expected_ratio(state, rule)
         worse = (
-            bets.grown(one, bets.beside(canary, baseline, share, expected, rule.worse_by))
-            for one, share in zip(state.worse, bets.above(expected + rule.worse_by), strict=True)
+            e_values.grown(one, e_values.beside(canary, baseline, share, expected, rule.worse_by))
+            for one, share in zip(state.worse, e_values.above(expected + rule.worse_by), strict=True)
         )
         state = replace(state, worse=tuple(worse))
     if rule.no_worse_by is not None:
@@ -135,7 +135,7 @@ def _compared(state: State, rule: Rule) -> State:
 def _no_worse(state: State, baseline: Counts, canary: Counts, rule: Rule) -> tuple[float, ...]:
     margin, expected = rule.no_worse_by or 0.0, _expected_ratio(state, rule)
     return tuple(
-        bets.grown(one, bets.beside(canary, baseline, expected + part * margin, expected, margin))
+        e_values.grown(one, e_values.beside(canary, baseline, expected + part * margin, expected, margin))
         for one, part in zip(state.no_worse, WITHIN_MARGIN, strict=True)
     )
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from till.rollout.counts import Counts
-from till.rollout.rule import Rule
+from till_host.judging.counts import Counts
+from till_host.judging.rules import Rule
 
 
 def shares(canary: Counts, baseline: Counts, rule: Rule, beside: str) -> str:
