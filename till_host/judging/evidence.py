@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from till_host.judging import e_values
 from till_host.judging.counts import NOTHING, Counts, since
@@ -56,13 +57,33 @@ def begin(rule: Rule, baseline: Counts = NOTHING, canary: Counts = NOTHING) -> S
 def counted(state: State, baseline: Counts, canary: Counts, rule: Rule) -> State:
     """The state after one more reading of both counters."""
     new_baseline, new_canary = since(state.seen_baseline, baseline), since(state.seen_canary, canary)
-    if new_baseline is not None:
-        state = replace(state, seen_baseline=baseline, baseline=state.baseline + new_baseline)
-    if new_canary is not None:
-        state = replace(state, seen_canary=canary, canary=state.canary + new_canary)
-        if new_canary.requests:
-            state = _over_settled(_laid(state), new_canary, rule)
-    return _compared(state, rule)
+    changed: dict[str, Any] = {}
+    if new_baseline is not None and baseline != state.seen_baseline:
+        changed = {"seen_baseline": baseline, "baseline": state.baseline + new_baseline}
+    if new_canary is not None and canary != state.seen_canary:
+        changed |= {"seen_canary": canary, "canary": state.canary + new_canary}
+    if new_canary is not None and new_canary.requests:
+        changed |= _laid(state)
+        if rule.limit is not None:
+            shares = tuple(share for share, _ in rule.stakes) or e_values.above(rule.limit)
+            changed["over"] = e_values.settled(changed["over"], shares, new_canary, rule.limit)
+    if not changed:
+        return state
+    return _compared(replace(state, **changed), rule)
+
+
+def to_json(state: State) -> dict[str, Any]:
+    """What `from_json` makes the same state of."""
+    return asdict(state)
+
+
+def from_json(kept: dict[str, Any]) -> State:
+    """Raises KeyError, TypeError, ValueError where it is no state."""
+    values: dict[str, Any] = {
+        name: Counts(**one) if isinstance(one, dict) else tuple(one) if isinstance(one, list | tuple) else one
+        for name, one in kept.items()
+    }
+    return State(**values)
 
 
 def passing(state: State, rule: Rule, more: int = 0) -> float:
@@ -98,25 +119,19 @@ def needed(state: State, rule: Rule) -> int | None:
     return most
 
 
-def _laid(state: State) -> State:
+def _laid(state: State) -> dict[str, Any]:
     paid = state.reserve * LAID_PART
     each = paid / (len(state.over) + len(state.worse))
-    return replace(
-        state,
-        reserve=state.reserve - paid,
-        over=tuple(capital + each for capital in state.over),
-        worse=tuple(capital + each for capital in state.worse),
-    )
-
-
-def _over_settled(state: State, canary: Counts, rule: Rule) -> State:
-    if rule.limit is None:
-        return state
-    shares = tuple(share for share, _ in rule.stakes) or e_values.above(rule.limit)
-    return replace(state, over=e_values.settled(state.over, shares, canary, rule.limit))
+    return {
+        "reserve": state.reserve - paid,
+        "over": tuple(capital + each for capital in state.over),
+        "worse": tuple(capital + each for capital in state.worse),
+    }
 
 
 def _compared(state: State, rule: Rule) -> State:
+    if rule.worse_by is None and rule.no_worse_by is None:
+        return state
     baseline, canary = state.baseline - state.compared_baseline, state.canary - state.compared_canary
     if not baseline.requests or not canary.requests:
         return state

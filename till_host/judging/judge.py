@@ -14,7 +14,7 @@ from till_host.judging.counts import Counts
 from till_host.judging.evidence import State, begin
 from till_host.judging.rules import Rule, rules
 
-__all__ = ["Counts", "Judgement", "Rule", "State", "Verdict", "begin", "look", "rules", "verdict"]
+__all__ = ["Counts", "Judgement", "Rule", "State", "Verdict", "begin", "fails", "look", "rules", "verdict"]
 
 Verdict = Literal["pass", "fail", "insufficient"]
 
@@ -71,11 +71,16 @@ def look(
 
 def verdict(state: State, rule: Rule) -> Verdict:
     """What the e-processes say."""
-    if state.failing >= 1 / rule.fail_alpha and state.canary.bad >= rule.least_bad:
+    if fails(state, rule):
         return "fail"
     if evidence.passing(state, rule) >= 1 / rule.pass_alpha and not _suspected(state, rule):
         return "pass"
     return "insufficient"
+
+
+def fails(state: State, rule: Rule) -> bool:
+    """Whether it is certain enough that the release is worse than allowed."""
+    return state.failing >= 1 / rule.fail_alpha and state.canary.bad >= rule.least_bad
 
 
 def _suspected(state: State, rule: Rule) -> bool:

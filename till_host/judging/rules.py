@@ -36,9 +36,7 @@ class Rule:
             if share is not None and not 0 < share < 1:
                 raise ValueError(f"{self.noun} {self.bad}: a share of {share} is not between 0 and 1")
         if any(share <= (self.limit or 0) for share, _ in self.stakes) or not sum(one for _, one in self.stakes) < 1:
-            raise ValueError(
-                f"{self.noun} {self.bad}: stakes {self.stakes} are not above its limit, or 1 in all"
-            )
+            raise ValueError(f"{self.noun} {self.bad}: stakes {self.stakes} are not above its limit, or 1 in all")
 
 
 def rules(policy: Mapping[str, Any]) -> dict[str, Rule]:
