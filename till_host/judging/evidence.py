@@ -63,13 +63,17 @@ def counted(state: State, baseline: Counts, canary: Counts, rule: Rule) -> State
     if new_canary is not None and canary != state.seen_canary:
         changed |= {"seen_canary": canary, "canary": state.canary + new_canary}
     if new_canary is not None and new_canary.requests:
-        changed |= _laid(state)
-        if rule.limit is not None:
-            shares = tuple(share for share, _ in rule.stakes) or e_values.above(rule.limit)
-            changed["over"] = e_values.settled(changed["over"], shares, new_canary, rule.limit)
+        changed |= _over_settled(state, new_canary, rule)
     if not changed:
         return state
     return _compared(replace(state, **changed), rule)
+
+
+def added(state: State, canary: Counts, rule: Rule) -> State:
+    """The state after more requests of a release that nothing runs beside."""
+    if not canary.requests:
+        return state
+    return replace(state, canary=state.canary + canary, **_over_settled(state, canary, rule))
 
 
 def to_json(state: State) -> dict[str, Any]:
@@ -117,6 +121,18 @@ def needed(state: State, rule: Rule) -> int | None:
         middle = (least + most) // 2
         least, most = (least, middle) if passing(state, rule, middle) >= wanted else (middle, most)
     return most
+
+
+def _over_settled(state: State, canary: Counts, rule: Rule) -> dict[str, Any]:
+    changed = _laid(state)
+    if rule.limit is not None:
+        changed["over"] = e_values.settled(changed["over"], over_shares(rule), canary, rule.limit)
+    return changed
+
+
+def over_shares(rule: Rule) -> tuple[float, ...]:
+    """What is bet on above the limit."""
+    return tuple(share for share, _ in rule.stakes) or e_values.above(rule.limit or 0.0)
 
 
 def _laid(state: State) -> dict[str, Any]:

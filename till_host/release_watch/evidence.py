@@ -93,16 +93,16 @@ def foreseen(evidence: Evidence, policy: Policy) -> dict[str, Measure]:
 
 def settle(measure: Measure, new: Counts, old: Counts, rule: Rule) -> Measure:
     """The measure after some more requests of the new release and of the old one beside it."""
-    witness = _counted(measure.witness, old, rule.allowed) if old.requests else measure.witness
+    witness = judged.added(measure.witness, old, rule.allowed)
     if not new.requests:
         return Measure(measure.allowed, measure.sure, witness, measure.recent, measure.drift)
-    drift, recent = measure.drift + _drift(new, rule), measure.recent + new
+    drift, recent = measure.drift + drift_by(new, rule), measure.recent + new
     if drift <= 0:
         # It is well again: what was before is no part of what may have broken since.
         drift, recent, witness = 0.0, NOTHING, begin(rule.allowed)
     return Measure(
-        _counted(measure.allowed, new, rule.allowed),
-        {name: _counted(state, new, rule.sure[name]) for name, state in measure.sure.items()},
+        judged.added(measure.allowed, new, rule.allowed),
+        {name: judged.added(state, new, rule.sure[name]) for name, state in measure.sure.items()},
         witness,
         recent,
         drift,
@@ -181,11 +181,7 @@ def _settle_blocks(measures: dict[str, Measure], blocks: list[Block], policy: Po
                 measures[name] = settle(measures.get(name) or begun(rule), new, old, rule)
 
 
-def _counted(state: State, new: Counts, rule: Any) -> State:
-    return judged.counted(state, NOTHING, state.seen_canary + new, rule)
-
-
-def _drift(new: Counts, rule: Rule) -> float:
+def drift_by(new: Counts, rule: Rule) -> float:
     """The log of a likelihood ratio (CUSUM): falls while the release is as allowed, rises at its worst level."""
     claim = rule.allowed.limit or 0.0
     return alone(new, max(*rule.levels.values(), 2 * claim), claim)
