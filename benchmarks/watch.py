@@ -116,7 +116,7 @@ def healthy(chance: random.Random, case: Hour, policy: Policy) -> dict[int, str]
             return worst
         left -= good + 1
         measure = settle_good(measure, good, policy)
-        measure = evidence.settle(measure, BAD, NOTHING, policy.rules[PAYMENTS])
+        measure = evidence.settle(measure, BAD, policy.rules[PAYMENTS])
         for size, counts in before.items():
             if worst[size] != IMMEDIATE:
                 worst[size] = reached(measure, counts, policy) or worst[size]
@@ -141,7 +141,7 @@ def detected(chance: random.Random, case: Break, policy: Policy) -> int | None:
             good = min(good_ones(chance, ratio), end - payments)
             measure, payments = settle_good(measure, good, policy), payments + good
             if payments < end:
-                measure, payments = evidence.settle(measure, BAD, NOTHING, rule), payments + 1
+                measure, payments = evidence.settle(measure, BAD, rule), payments + 1
                 if reached(measure, before, policy) == IMMEDIATE:
                     return payments
     return None

@@ -76,9 +76,9 @@ def decide(seen: Seen, memory: Memory, policy: Policy, now: float) -> Decision:
         unsure = []
     if seen.serves is False:
         said[LEFT] = (IMMEDIATE, "it has no traffic any more: somebody has led it elsewhere")
-    held = _held(said, memory, policy, now)
+    held = _held(said, unsure, memory, policy, now)
     memory.told = [name for name in memory.told if said.get(name, (PASS, ""))[0] != PASS]
-    return _decision(said, [*held, *unsure], memory, policy)
+    return _decision(said, held, memory, policy)
 
 
 def bad(verdict: str) -> bool:
@@ -88,7 +88,8 @@ def bad(verdict: str) -> bool:
 def _decision(said: dict[str, Said], held: list[str], memory: Memory, policy: Policy) -> Decision:
     if LEFT in held:
         return Decision(END, (said[LEFT][1],), said)
-    taking = [name for name in held if said[name][0] == IMMEDIATE or policy.consider == ROLLBACK]
+    automatic = (IMMEDIATE, CONSIDER) if policy.consider == ROLLBACK else (IMMEDIATE,)
+    taking = [name for name in held if said[name][0] in automatic]
     if taking:
         return Decision(ROLLBACK, tuple(said[name][1] for name in taking), said)
     fresh = [name for name in held if name not in memory.told]
@@ -96,24 +97,25 @@ def _decision(said: dict[str, Said], held: list[str], memory: Memory, policy: Po
     return Decision(TELL if fresh else "", tuple(said[name][1] for name in fresh), said)
 
 
-def _held(said: Mapping[str, Said], memory: Memory, policy: Policy, now: float) -> list[str]:
-    """Triggers that hold for as long as policy wants, without a break and at the same level."""
-    keys = {name: f"{name} {verdict}" for name, (verdict, _) in said.items() if bad(verdict)}
+def _held(said: Mapping[str, Said], unsure: list[str], memory: Memory, policy: Policy, now: float) -> list[str]:
+    """What holds for as long as policy wants, without a break and at the same level: triggers, and what is unsure."""
+    keys = {name: f"{name} {verdict}" for name, (verdict, _) in said.items() if bad(verdict) or name in unsure}
     memory.since = {key: memory.since.get(key, now) for key in keys.values()}
-    return [name for name, key in keys.items() if now - memory.since[key] >= policy.hold_s(name)]
+    return [name for name, key in keys.items() if now - memory.since[key] >= policy.hold_s(name, said[name][0])]
 
 
 def ripens(memory: Memory, before: Mapping[str, Any], policy: Policy, now: float) -> bool:
     """Whether something is bad and not yet for as long as policy wants, or nobody has looked for long enough. Pure."""
     if now - memory.evidence.unbroken_since < policy.excused_s:
         return True
-    if any(now - since < policy.hold_s(key.split()[0]) for key, since in memory.since.items()):
+    if any(now - since < policy.hold_s(*key.split()) for key, since in memory.since.items()):
         return True
-    foreseen = evidence.foreseen(memory.evidence, policy)
-    return any(
-        bad(verdicts.find(one, before.get(name, NOTHING), policy.rules[name], policy).verdict)
-        for name, one in foreseen.items()
-    )
+    later, known = evidence.foreseen(memory.evidence, policy), memory.evidence.measures
+
+    def is_bad(name: str, measure: evidence.Measure) -> bool:
+        return bad(verdicts.find(measure, before.get(name, NOTHING), policy.rules[name], policy).verdict)
+
+    return any(is_bad(name, one) and not (name in known and is_bad(name, known[name])) for name, one in later.items())
 
 
 def _measures(seen: Seen, known: Evidence, policy: Policy) -> tuple[dict[str, Said], list[str]]:

@@ -7,7 +7,7 @@ other one lacks as well. Then it is settled into the judge's e-processes, or dro
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from till_host.judging import evidence as judged
@@ -25,14 +25,15 @@ Grown = dict[str, Counts]
 class Measure:
     """The judge's states of one measure. `recent`: the counts since the release was last well, by a `drift` of 0.
 
-    `witness`: the same judge on what the old release answers beside it, since then.
+    `beside`: what the old release has answered in these minutes, until `beside_at`.
     """
 
     allowed: State
     sure: Mapping[str, State]
-    witness: State
     recent: Counts = NOTHING
     drift: float = 0.0
+    beside: Counts = NOTHING
+    beside_at: float = 0.0
 
 
 @dataclass
@@ -59,7 +60,7 @@ class Evidence:
 
 def begun(rule: Rule) -> Measure:
     """A measure of which nothing was counted yet."""
-    return Measure(begin(rule.allowed), {name: begin(one) for name, one in rule.sure.items()}, begin(rule.allowed))
+    return Measure(begin(rule.allowed), {name: begin(one) for name, one in rule.sure.items()})
 
 
 def take(evidence: Evidence, seen: Seen, policy: Policy, now: float, excused_at: float) -> None:
@@ -77,7 +78,7 @@ def take(evidence: Evidence, seen: Seen, policy: Policy, now: float, excused_at:
         block = Block(evidence.read_at, now, _grown(evidence, seen.new), _grown(evidence, seen.old))
         evidence.read_at = now
         excused = bool(excused_at) and block.since <= excused_at + policy.excused_s
-        if not (unseen or excused) and any(one.requests for side in (block.new, block.old) for one in side.values()):
+        if not (unseen or excused) and (block.new or block.old):
             evidence.pending.append(block)
     due = [one for one in evidence.pending if now - one.until >= policy.lag_s]
     evidence.pending = evidence.pending[len(due) :]
@@ -91,21 +92,18 @@ def foreseen(evidence: Evidence, policy: Policy) -> dict[str, Measure]:
     return measures
 
 
-def settle(measure: Measure, new: Counts, old: Counts, rule: Rule) -> Measure:
-    """The measure after some more requests of the new release and of the old one beside it."""
-    witness = judged.added(measure.witness, old, rule.allowed)
-    if not new.requests:
-        return Measure(measure.allowed, measure.sure, witness, measure.recent, measure.drift)
+def settle(measure: Measure, new: Counts, rule: Rule) -> Measure:
+    """The measure after some more requests of the new release."""
     drift, recent = measure.drift + drift_by(new, rule), measure.recent + new
     if drift <= 0:
         # It is well again: what was before is no part of what may have broken since.
-        drift, recent, witness = 0.0, NOTHING, begin(rule.allowed)
-    return Measure(
-        judged.added(measure.allowed, new, rule.allowed),
-        {name: judged.added(state, new, rule.sure[name]) for name, state in measure.sure.items()},
-        witness,
-        recent,
-        drift,
+        drift, recent = 0.0, NOTHING
+    return replace(
+        measure,
+        allowed=judged.added(measure.allowed, new, rule.allowed),
+        sure={name: judged.added(state, new, rule.sure[name]) for name, state in measure.sure.items()},
+        recent=recent,
+        drift=drift,
     )
 
 
@@ -113,16 +111,17 @@ def to_json(evidence: Evidence) -> dict[str, Any]:
     """What `from_json` makes the same evidence of."""
 
     def grown(one: Grown) -> dict[str, list[int]]:
-        return {name: [counts.requests, counts.bad] for name, counts in one.items() if counts.requests}
+        return {name: [counts.requests, counts.bad] for name, counts in one.items()}
 
     return {
         "measures": {
             name: {
                 "allowed": judged.to_json(one.allowed),
                 "sure": {verdict: judged.to_json(state) for verdict, state in one.sure.items()},
-                "witness": judged.to_json(one.witness),
                 "recent": [one.recent.requests, one.recent.bad],
                 "drift": one.drift,
+                "beside": [one.beside.requests, one.beside.bad],
+                "beside_at": one.beside_at,
             }
             for name, one in evidence.measures.items()
         },
@@ -149,9 +148,10 @@ def from_json(kept: Mapping[str, Any], policy: Policy) -> Evidence:
         measure = Measure(
             judged.from_json(one["allowed"]),
             {verdict: judged.from_json(state) for verdict, state in one["sure"].items()},
-            judged.from_json(one["witness"]),
             Counts(*one["recent"]),
             one["drift"],
+            Counts(*one["beside"]),
+            one["beside_at"],
         )
         if _shape(measure) == _shape(begun(policy.rules[name])):
             evidence.measures[name] = measure
@@ -170,15 +170,22 @@ def _grown(evidence: Evidence, readings: Readings) -> Grown:
     grown: Grown = {}
     for place, counts in readings.items():
         tally.grow(grown, evidence.seen, place, counts)
-    return grown
+    return {name: one for name, one in grown.items() if one.requests}
 
 
 def _settle_blocks(measures: dict[str, Measure], blocks: list[Block], policy: Policy) -> None:
     for block in blocks:
         for name, rule in policy.rules.items():
-            new, old = block.new.get(name, NOTHING), block.old.get(name, NOTHING)
-            if new.requests or old.requests:
-                measures[name] = settle(measures.get(name) or begun(rule), new, old, rule)
+            measure = measures.get(name) or begun(rule)
+            if old := block.old.get(name):
+                # What the old release did long ago is no part of these minutes.
+                lately = block.until - measure.beside_at <= policy.excused_s
+                beside = measure.beside + old if lately else old
+                measures[name] = measure = replace(measure, beside=beside, beside_at=block.until)
+            if new := block.new.get(name):
+                if block.until - measure.beside_at > policy.excused_s:
+                    measure = replace(measure, beside=NOTHING)
+                measures[name] = settle(measure, new, rule)
 
 
 def drift_by(new: Counts, rule: Rule) -> float:

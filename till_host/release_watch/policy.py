@@ -41,7 +41,9 @@ class Policy:
     """`health_hold_s`: how long a part of what the release needs may be missing. `consider`: ask or rollback.
 
     `lag_s`: so old must counts be before they are evidence; `excused_s`: so long after a fault of both releases they
-    are none. `worse_e`: which e-value makes it worse than before; `history_min`: fewer requests before say nothing.
+    are none. `worse_e`: which e-value makes it worse than before; `history_min`: fewer requests before say nothing;
+    what people are to look at lasts for `tell_s`. `beside_e`: how many times
+    likelier the old release beside it has to be as bad, to excuse it.
     """
 
     rules: Mapping[str, Rule]
@@ -53,10 +55,13 @@ class Policy:
     excused_s: float
     worse_e: float
     history_min: int
+    tell_s: float
+    beside_e: float
 
-    def hold_s(self, name: str) -> float:
+    def hold_s(self, name: str, verdict: str) -> float:
+        """How long something lasts before it is acted on: a certainty of counts does not, it has waited for `lag_s`."""
         if name in self.rules:
-            return 0.0
+            return 0.0 if verdict == IMMEDIATE else self.tell_s
         return {"restarts": self.restart_hold_s, "serves": LEFT_HOLD_S, **self.health_hold_s}[name]
 
 
@@ -92,6 +97,8 @@ def policy(thresholds: Mapping[str, Any]) -> Policy:
         excused_s=watch["excused_s"],
         worse_e=1 / watch["false_worse_max_ratio"],
         history_min=watch["history_min"],
+        tell_s=watch["tell_s"],
+        beside_e=watch["beside_e"],
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
-from till_host.judging import evidence, sentences
+from till_host.judging import evidence, rules, sentences
 from till_host.judging.counts import Counts
-from till_host.judging.e_values import certainty
+from till_host.judging.e_values import FACTOR_LOG_MAX, WORST_RATIO, alone, certainty
 from till_host.judging.history import worse_e
 from till_host.judging.judge import fails, verdict
 from till_host.judging.sentences import certain
@@ -39,10 +41,9 @@ def find(measure: Measure, before: Counts, rule: Rule, policy: Policy) -> Found:
     reached = [level for level, ratio in rule.levels.items() if measure.recent.bad_ratio > ratio]
     if not reached:
         return Found(INSUFFICIENT, f"{above}, and not bad enough to act")
-    if measure.witness.failing >= 1 / rule.allowed.pass_alpha:
-        old = measure.witness.canary
-        beside = f"{old.bad} of {old.requests} on the old release beside it"
-        return Found(HELD, f"{above}; {beside}")
+    if _as_bad_beside(measure, rule) >= policy.beside_e:
+        old = measure.beside
+        return Found(HELD, f"{above}; {old.bad} of {old.requests} on the old release beside it")
     known = before.requests >= policy.history_min
     worse = worse_e(before, measure.recent, rule.allowed.bound, rule.stakes)
     for level in reached:
@@ -65,10 +66,24 @@ def describe(measure: Measure, before: Counts, rule: Rule, found: Found) -> str:
         counted += f", {recent.bad} of the last {recent.requests}"
     if found.reason:
         return f"{counted}: {found.reason}"
-    good = certainty(evidence.passing(measure.allowed, rule.allowed))
-    if found.verdict == PASS:
-        return f"{counted}: {sentences.passed(rule.allowed, good)}"
-    return f"{counted}: {sentences.undecided(rule.allowed, good, evidence.needed(measure.allowed, rule.allowed))}"
+    return f"{counted}: {_describe_good(measure.allowed.canary, rule.allowed, passed=found.verdict == PASS)}"
+
+
+# Most looks find what the one before has found, and how many are missing is a search.
+@lru_cache(maxsize=64)
+def _describe_good(counts: Counts, allowed: rules.Rule, *, passed: bool) -> str:
+    state = replace(evidence.begin(allowed), canary=counts)
+    good = certainty(evidence.passing(state, allowed))
+    if passed:
+        return sentences.passed(allowed, good)
+    return sentences.undecided(allowed, good, evidence.needed(state, allowed))
+
+
+def _as_bad_beside(measure: Measure, rule: Rule) -> float:
+    """How many times likelier the old release beside it fails as much as the new one than as little as is allowed."""
+    claim = rule.allowed.limit or 0.0
+    share = min(max(measure.recent.bad_ratio, claim), WORST_RATIO)
+    return math.exp(min(alone(measure.beside, share, claim), FACTOR_LOG_MAX)) if measure.beside.requests else 0.0
 
 
 def _above(limit: float | None, sure: float) -> str:
