@@ -332,7 +332,7 @@ def test_a_measure_whose_policy_has_changed_meanwhile_begins_anew() -> None:
 
 
 def test_the_load_of_the_fleets_test_is_enough_to_take_a_broken_release_back() -> None:
-    """tests/fleet/test_watch.py: a purchase a second, 2 payments; then each of four buyers fails and tries again soon."""
+    """tests/fleet/test_watch.py: a purchase a second, 2 payments; then each of four buyers fails, again and again."""
     for before in ({}, {"payments": counts(6)}, {"payments": counts(150, 60)}):
         for well_s in (5, 60):
             shop = Shop(before=before)

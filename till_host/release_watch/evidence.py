@@ -68,7 +68,7 @@ def take(evidence: Evidence, seen: Seen, policy: Policy, now: float, excused_at:
 
     What was counted while nobody looked is dropped: it is not known what both releases lacked then.
     """
-    unseen = now - evidence.looked_at > policy.lag_s
+    unseen = now - evidence.looked_at > policy.gap_s
     if unseen:
         evidence.unbroken_since, evidence.pending = now, []
     evidence.looked_at = now

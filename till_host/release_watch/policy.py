@@ -40,8 +40,8 @@ class Rule:
 class Policy:
     """`health_hold_s`: how long a part of what the release needs may be missing. `consider`: ask or rollback.
 
-    `lag_s`: so old must counts be before they are evidence; `excused_s`: so long after a fault of both releases they
-    are none. `worse_e`: which e-value makes it worse than before; `history_min`: fewer requests before say nothing;
+    `lag_s`: so old must counts be before they are evidence; `excused_s`: so long after a fault of both releases, and
+    where nobody looked for longer than `gap_s`, they are none. `worse_e`: which e-value makes it worse than before; `history_min`: fewer requests before say nothing;
     what people are to look at lasts for `tell_s`. `beside_e`: how many times
     likelier the old release beside it has to be as bad, to excuse it.
     """
@@ -52,6 +52,7 @@ class Policy:
     restarts_max: int
     consider: str
     lag_s: float
+    gap_s: float
     excused_s: float
     worse_e: float
     history_min: int
@@ -94,6 +95,7 @@ def policy(thresholds: Mapping[str, Any]) -> Policy:
         restarts_max=thresholds["rollout"]["restarts_max"],
         consider=watch["consider"],
         lag_s=watch["lag_s"],
+        gap_s=watch["gap_s"],
         excused_s=watch["excused_s"],
         worse_e=1 / watch["false_worse_max_ratio"],
         history_min=watch["history_min"],
