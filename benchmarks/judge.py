@@ -1,7 +1,10 @@
-"""Measures how often canaries are judged wrongly: `python -m benchmarks.judge [--runs 400] [--json]`. See README.md.
+"""Measures how often canaries and watched releases are judged wrongly. See README.md.
+
+    python -m benchmarks.judge [--runs 400] [--hours 200] [--full] [--json]
 
 Draws requests of a canary and of the release beside it, looks after each second, and lets Till's judge and a plain
-threshold decide on the same requests. No container, no network; the same seed gives the same figures.
+threshold decide on the same requests; then payments of the hour after a release (`benchmarks.watch`). No container, no
+network; the same seed gives the same figures.
 
 Exit codes: 0 measured, 2 bad usage, 130 interrupted.
 """
@@ -22,10 +25,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from till.rollout import judge, stakes
-from till.rollout.counts import Counts
-from till.rollout.rule import Rule
+from benchmarks import watch
 from till.thresholds import thresholds
+from till_host.judging import evidence, judge
+from till_host.judging.counts import Counts
+from till_host.judging.rules import Rule
 
 SEED = 20261125
 LOOKS = 600
@@ -93,7 +97,7 @@ def sequential(seconds: Sequence[tuple[Counts, Counts]], rule: Rule) -> Run:
     """Till's judge, asked each second; one that has passed is watched on, as in a rollout."""
     state, passed_at = judge.begin(rule), None
     for baseline, canary in seconds:
-        state = stakes.counted(state, state.seen_baseline + baseline, state.seen_canary + canary, rule)
+        state = evidence.counted(state, state.seen_baseline + baseline, state.seen_canary + canary, rule)
         verdict = judge.verdict(state, rule)
         if verdict == "fail":
             return Run(state.canary.requests, passed_at)
@@ -155,6 +159,13 @@ def measured(runs: int, cases: Sequence[Case] = CASES) -> dict[str, Any]:
     }
 
 
+def full(runs: int, hours: int, breaks: int) -> dict[str, Any]:
+    """Canaries and the watch."""
+    result, began = measured(runs), time.monotonic()
+    watched = watch.measured(hours, breaks)
+    return {**result, "watch": {**watched, "duration_s": round(time.monotonic() - began, 1)}}
+
+
 def show(result: dict[str, Any], console: Console) -> None:
     """Print the result as a table."""
     table = Table(title=f"{result['runs']} rollouts each, {result['looks']} looks, Till | plain threshold")
@@ -173,6 +184,28 @@ def show(result: dict[str, Any], console: Console) -> None:
             ),
         )
     console.print(table)
+    show_watch(result["watch"], console)
+
+
+def show_watch(found: dict[str, Any], console: Console) -> None:
+    """Print what the watch did with healthy and with bad releases."""
+    table = Table(title="healthy hours of a watch, looked at at each payment")
+    for column in ("payments a minute", "fail", "before the deploy", "hours", "taken back", "people asked"):
+        table.add_column(column)
+    for one in found["hours"]:
+        shares = (f"{one['natural_ratio']:.0%}", str(one["history"]), str(one["hours"]))
+        table.add_row(str(one["rate_per_min"]), *shares, str(one["taken_back"]), str(one["people_asked"]))
+    console.print(table)
+    table = Table(title=f"releases of which {found['bad_ratio']:.0%} of payments fail, payments until taken back")
+    for column in ("before", "before the deploy", "well for", "runs", "median", "95 %", "early", "missed"):
+        table.add_column(column)
+    for one in found["breaks"]:
+        table.add_row(
+            f"{one['natural_ratio']:.0%}", *(str(one[name]) for name in ("history", "well", "runs")),
+            f"{one['median_payments']:.0f}", str(one["p95_payments"]),
+            *(f"{one[name]:.1%}" for name in ("early_ratio", "missed_ratio")),
+        )  # fmt: skip
+    console.print(table)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -180,11 +213,14 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.judge", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--runs", type=int, default=400, help="rollouts of each case (400)")
     parser.add_argument("--json", action="store_true", help="one object on stdout")
+    parser.add_argument("--hours", type=int, default=200, help="healthy hours of each watch, bad releases too (200)")
+    parser.add_argument("--full", action="store_true", help=f"{watch.HOURS} of each")
     options = parser.parse_args(argv)
-    if options.runs < 1:
-        parser.error("--runs must be 1 or more")
+    if options.runs < 1 or options.hours < 1:
+        parser.error("--runs and --hours must be 1 or more")
+    hours = watch.HOURS if options.full else options.hours
     try:
-        result = measured(options.runs)
+        result = full(options.runs, hours, hours)
     except KeyboardInterrupt:
         return INTERRUPTED
     if options.json:

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from benchmarks import judge
-from till.rollout.counts import Counts
+from till_host.judging.counts import Counts
 
 
 def test_a_plain_threshold_fails_by_one_error_of_twenty() -> None:

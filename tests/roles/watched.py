@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 from till.paths import CHECKOUT
 from till.thresholds import thresholds
@@ -27,11 +28,10 @@ HOSTS = {"alpha": "127.0.0.1", "bravo": "127.0.0.2"}
 LOCK_TOKEN = 41
 DEADLINE_S = 20
 POLICY = {
-    **thresholds()["watch"], "interval_s": 0.1, "window_s": 1, "long_window_s": 1, "settle_s": 1, "retry_s": 0.3,
-    "wait_s": 0.2,
+    **thresholds()["watch"], "interval_s": 0.1, "settle_s": 1, "retry_s": 0.3, "wait_s": 0.2, "lag_s": 0.5,
+    "gap_s": 15, "excused_s": 1, "tell_s": 0.3,
     "restart_hold_s": 0.2,
     "health_hold_s": dict.fromkeys(thresholds()["watch"]["health_hold_s"], 0.3),
-    "measures": {name: {**one, "hold_s": 0.3} for name, one in thresholds()["watch"]["measures"].items()},
 }  # fmt: skip
 # What the program finds on a host, found elsewhere; the edges speak HTTP here.
 PROGRAM = """
@@ -95,10 +95,15 @@ for line in sys.stdin:
 
 @dataclass
 class Fleet:
-    """`told`: what Prometheus says of a slot by host and slot. `health`: what a release answers, None: nothing."""
+    """`told`: what Prometheus says of a slot by host and slot. `health`: what a release answers, None: nothing.
+
+    `before`: what it says that a slot did before the deploy. `sells`: what each edge's slot counts at each question.
+    """
 
     folder: Path
     told: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
+    before: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
+    sells: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
     health: dict[str, dict[str, bool] | None] = field(default_factory=dict)
     prometheus: bool = True
     _port: int = 0
@@ -115,6 +120,7 @@ class Fleet:
             self.slots(host, active="green", blue=OLD, green=NEW)
             for slot, weight in (("green", 100), ("blue", 0)):
                 self.told[host, slot] = {"weight": weight, "age": 0.5, "up": 1, "restarts": 0}
+            self.before[host, "blue"] = {"paid": 100, "unpaid": 2}
         self.traffic(payments=40)
         self.health = {NEW: {"directus": True, "database": True, "paypal": True}}
         self.health[OLD] = self.health[NEW]
@@ -132,9 +138,18 @@ class Fleet:
         path.write_text(json.dumps({**sticky, **state, **changed}))
 
     def traffic(self, payments: int = 0, unpaid: int = 0, slot: str = "green") -> None:
-        """What each edge's slot did within the window."""
+        """What each edge's slot counts from now on, at each question."""
         for host in HOSTS:
-            self.told[host, slot] |= {"paid": payments - unpaid, "unpaid": unpaid, "answered": 400, "failed": 0}
+            self.sells[host, slot] = {"paid": payments - unpaid, "unpaid": unpaid, "answered": 400, "failed": 0}
+
+    def ask_prometheus(self, query: str) -> dict[tuple[str, str], dict[str, float]]:
+        """What it says now, or of the time before the deploy."""
+        if "increase(" in query:
+            return self.before
+        for place, grown in self.sells.items():
+            for what, number in grown.items():
+                self.told[place][what] = self.told[place].get(what, 0) + number
+        return self.told
 
     def serves(self, host: str) -> str:
         """The release that an edge leads to."""
@@ -210,10 +225,10 @@ def _handler(fleet: Fleet) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
+            query = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())["query"][0]
             series = [
                 {"metric": {"host": host, "slot": slot, "what": what}, "value": [0, str(number)]}
-                for (host, slot), numbers in list(fleet.told.items())
+                for (host, slot), numbers in list((fleet.ask_prometheus(query) if fleet.prometheus else {}).items())
                 for what, number in list(numbers.items())
             ]
             self._answer(200 if fleet.prometheus else 503, {"data": {"result": series}})

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from till.rollout.counts import Counts
-from till.rollout.judge import Judgement, Rule, State, begin, look, rules
 from till.thresholds import thresholds
+from till_host.judging.counts import Counts
+from till_host.judging.judge import Judgement, Rule, State, begin, look, rules
 
 RULES = rules(thresholds()["judge"])
 ERRORS = RULES["errors"]

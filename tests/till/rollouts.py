@@ -11,10 +11,10 @@ from till.deploy_record import Record
 from till.errors import TillError
 from till.progress import Progress
 from till.release import Manifest
-from till.rollout.counts import Counts
-from till.rollout.measures import Place, Reading
 from till.rollout.vps import Intent
 from till.rollout.walk import Walk
+from till_host.judging.counts import Counts
+from till_host.judging.tally import Place, Reading
 
 OLD, NEW = "v1.0.0", "v1.1.0"
 FLEET = contract_of(host("alpha"), host("bravo", address="198.18.7.30"), host("ops", roles=["monitoring"]))

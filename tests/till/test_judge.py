@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from tests.till.canaries import ERRORS, RULES, after, steadily
-from till.rollout.counts import Counts, since
-from till.rollout.judge import begin, look
 from till.thresholds import thresholds
+from till_host.judging.counts import Counts, since
+from till_host.judging.judge import begin, look
 
 RELATIVE = replace(ERRORS, no_worse_by=0.005)
 

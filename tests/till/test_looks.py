@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.till.rollouts import INTENTS, NEW, OLD, readings
-from till.rollout import judge
-from till.rollout.counts import Counts
 from till.rollout.looks import Looks
-from till.rollout.measures import Tally
 from till.thresholds import thresholds
+from till_host.judging import judge
+from till_host.judging.counts import Counts
+from till_host.judging.tally import Tally
 
 STALE_S = 5
 

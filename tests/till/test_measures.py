@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from till.rollout.counts import Counts
-from till.rollout.measures import Reading, Tally, readings
+from till.rollout.measures import readings
+from till_host.judging.counts import Counts
+from till_host.judging.tally import Reading, Tally
 
 NOW = 1000.0
 LIMITS_S = {"slow": 0.5, "very_slow": 1.0}

@@ -12,9 +12,9 @@ from tests.till.rollouts import NEW, Clock, readings, silent, walk
 from till.errors import GateSaidNo, TillError
 from till.rollout import measures, usage
 from till.rollout import walk as walks
-from till.rollout.counts import Counts
 from till.rollout.plan import Step
 from till.thresholds import thresholds
+from till_host.judging.counts import Counts
 
 POLICY = thresholds()["rollout"]
 LOOK_S = POLICY["look_interval_s"]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from infra.contract import Role
 from till import host_program
-from till.rollout.counts import NOTHING, Counts, since
 from till.workplace import Workplace
+from till_host.judging.counts import NOTHING, Counts
+from till_host.judging.tally import Place, Reading
 
 TIMEOUT_S = 15
 RESPONSES = "haproxy_server_http_responses_total"
@@ -18,20 +18,6 @@ TIMES, PAYMENTS = "till_http_request_duration_seconds", "till_payments_total"
 NAMES = (RESPONSES, *LOST, f"{TIMES}_count", f"{TIMES}_bucket", PAYMENTS)
 # Outcomes of a payment call that are the service's own doing, good or bad; the rest is the buyer's.
 SUCCESS, ERROR = "success", "error"
-
-# A slot of a host.
-Place = tuple[str, str]
-
-
-@dataclass(frozen=True)
-class Reading:
-    """By measure (thresholds.yml, judge) what one slot's programs have counted since they began; `age_s` of the oldest.
-
-    Requests and failed ones are the edge's; payments and times are what the release tells of itself, if it does.
-    """
-
-    counts: Mapping[str, Counts]
-    age_s: float
 
 
 def read(
@@ -53,7 +39,7 @@ def read(
 def readings(
     result: Iterable[dict[str, Any]], now: float, limits_s: Mapping[str, float], unasked: set[str]
 ) -> dict[Place, Reading]:
-    """Prometheus's series as counts. Pure."""
+    """Prometheus's series as counts: requests are the edge's, the rest a release tells of itself. Pure."""
     sums: dict[Place, dict[str, float]] = {}
     oldest: dict[Place, float] = {}
     for series in result:
@@ -99,26 +85,3 @@ def _counts(found: Mapping[str, float], limits_s: Mapping[str, float]) -> dict[s
 def _some(requests: float, bad: float) -> Counts:
     # Series of one scrape, but not of one moment: a count may be ahead of another.
     return Counts(round(requests), min(max(round(bad), 0), round(requests)))
-
-
-@dataclass
-class Tally:
-    """What slots on several hosts have counted together since the first reading; programs may start anew meanwhile."""
-
-    places: tuple[Place, ...]
-    total: dict[str, Counts] = field(default_factory=dict)
-    _seen: dict[tuple[Place, str], Counts] = field(default_factory=dict)
-
-    def add(self, found: Mapping[Place, Reading], stale_s: float) -> bool:
-        """Take a reading; whether every place is in it and none is older than that."""
-        there = [found[place] for place in self.places if place in found and found[place].age_s <= stale_s]
-        if len(there) < len(self.places):
-            return False
-        for place in self.places:
-            for measure, now in found[place].counts.items():
-                seen = self._seen.get((place, measure))
-                grown = NOTHING if seen is None else since(seen, now)
-                if grown is not None:
-                    self._seen[place, measure] = now
-                    self.total[measure] = self.total.get(measure, NOTHING) + grown
-        return True

@@ -7,10 +7,11 @@ from typing import Any
 from infra.contract import Host
 from till import host_program, probe, release, smoke
 from till.errors import GateSaidNo
-from till.rollout import judge, ledger, usage
-from till.rollout.counts import NOTHING, Counts
+from till.rollout import ledger, usage
 from till.rollout.walk import Walk
 from till.thresholds import thresholds
+from till_host.judging import judge
+from till_host.judging.counts import NOTHING, Counts
 
 PHASE = "preview"
 # By host and side ("new", "old") what the slot answered.

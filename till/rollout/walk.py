@@ -12,12 +12,13 @@ from till import release
 from till.deploy_record import Gate, Record, Step
 from till.errors import GateSaidNo, TillError
 from till.progress import Progress
-from till.rollout import judge, measures, plan, usage
+from till.rollout import measures, plan, usage
 from till.rollout.looks import Looks
-from till.rollout.measures import Tally
 from till.rollout.vps import Edges, Intent
 from till.thresholds import thresholds
 from till.workplace import Workplace
+from till_host.judging import judge
+from till_host.judging.tally import Tally
 
 Result = TypeVar("Result")
 

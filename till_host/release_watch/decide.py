@@ -3,6 +3,7 @@
 The guide's triggers (rollback procedures): an immediate one takes the release back by itself, one to consider asks
 people, or does the same where policy says so. A fault that the old release has as well, or had before the deploy, moves
 nothing: going back would help nobody. Too little traffic says nothing.
+Counts are judged as a canary's are (docs/adr/0027).
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from till_host.release_watch.policy import Counts, Policy, Rule, Seen
+from till_host.judging.counts import NOTHING
+from till_host.release_watch import evidence, verdicts
+from till_host.release_watch.evidence import Evidence
+from till_host.release_watch.policy import CONSIDER, IMMEDIATE, Policy, Seen
+from till_host.release_watch.verdicts import HELD, INSUFFICIENT, PASS
 
-PASS, INSUFFICIENT, HELD, CONSIDER, IMMEDIATE = "pass", "insufficient", "held", "consider", "immediate"
 ROLLBACK, TELL, END = "rollback", "tell", "end"
 NEW, OLD = "new", "old"
 ANSWER = "answer"
@@ -29,6 +33,21 @@ class Memory:
     since: dict[str, float] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
     common_at: float = 0.0
+    evidence: Evidence = field(default_factory=Evidence)
+
+
+def to_json(memory: Memory) -> dict[str, Any]:
+    """What `from_json` makes the same memory of."""
+    kept = {"since": memory.since, "told": memory.told, "common_at": memory.common_at}
+    return {**kept, "evidence": evidence.to_json(memory.evidence)}
+
+
+def from_json(kept: Mapping[str, Any], policy: Policy) -> Memory:
+    """A memory that was kept; one of a program of before has no evidence, which is counted from now on."""
+    memory = Memory(dict(kept["since"]), list(kept["told"]), kept["common_at"])
+    if "evidence" in kept:
+        memory.evidence = evidence.from_json(kept["evidence"], policy)
+    return memory
 
 
 @dataclass(frozen=True)
@@ -42,15 +61,22 @@ class Decision:
 
 def decide(seen: Seen, memory: Memory, policy: Policy, now: float) -> Decision:
     """What to do at this look; brings the memory up to date."""
-    said = {**dict(_health(seen, policy)), **dict(_measures(seen, policy)), "restarts": _restarts(seen, policy)}
+    said = {**dict(_health(seen, policy)), "restarts": _restarts(seen, policy)}
     if seen.moved or any(said[part][0] == HELD for part in policy.health_hold_s):
         memory.common_at = now
-    for name, (verdict, words) in said.items():
-        if bad(verdict) and (excuse := _excuse(name, seen, memory, policy, now)):
-            said[name] = (HELD, f"{words}; {excuse}")
+    evidence.take(memory.evidence, seen, policy, now, memory.common_at)
+    measures, unsure = _measures(seen, memory.evidence, policy)
+    said |= measures
+    if memory.common_at == now:
+        excuse = "the leader or the names moved a moment ago" if seen.moved else "the old release lacks something, too"
+        said = {
+            name: (HELD, f"{words}; {excuse}") if bad(verdict) else (verdict, words)
+            for name, (verdict, words) in said.items()
+        }
+        unsure = []
     if seen.serves is False:
         said[LEFT] = (IMMEDIATE, "it has no traffic any more: somebody has led it elsewhere")
-    held = _held(said, memory, policy, now)
+    held = _held(said, unsure, memory, policy, now)
     memory.told = [name for name in memory.told if said.get(name, (PASS, ""))[0] != PASS]
     return _decision(said, held, memory, policy)
 
@@ -62,7 +88,8 @@ def bad(verdict: str) -> bool:
 def _decision(said: dict[str, Said], held: list[str], memory: Memory, policy: Policy) -> Decision:
     if LEFT in held:
         return Decision(END, (said[LEFT][1],), said)
-    taking = [name for name in held if said[name][0] == IMMEDIATE or policy.consider == ROLLBACK]
+    automatic = (IMMEDIATE, CONSIDER) if policy.consider == ROLLBACK else (IMMEDIATE,)
+    taking = [name for name in held if said[name][0] in automatic]
     if taking:
         return Decision(ROLLBACK, tuple(said[name][1] for name in taking), said)
     fresh = [name for name in held if name not in memory.told]
@@ -70,60 +97,39 @@ def _decision(said: dict[str, Said], held: list[str], memory: Memory, policy: Po
     return Decision(TELL if fresh else "", tuple(said[name][1] for name in fresh), said)
 
 
-def _held(said: Mapping[str, Said], memory: Memory, policy: Policy, now: float) -> list[str]:
-    """Triggers that hold for as long as policy wants, without a break and at the same level."""
-    keys = {name: f"{name} {verdict}" for name, (verdict, _) in said.items() if bad(verdict)}
+def _held(said: Mapping[str, Said], unsure: list[str], memory: Memory, policy: Policy, now: float) -> list[str]:
+    """What holds for as long as policy wants, without a break and at the same level: triggers, and what is unsure."""
+    keys = {name: f"{name} {verdict}" for name, (verdict, _) in said.items() if bad(verdict) or name in unsure}
     memory.since = {key: memory.since.get(key, now) for key in keys.values()}
-    return [name for name, key in keys.items() if now - memory.since[key] >= policy.hold_s(name)]
+    return [name for name, key in keys.items() if now - memory.since[key] >= policy.hold_s(name, said[name][0])]
 
 
-def ripens(memory: Memory, policy: Policy, now: float) -> bool:
-    """Whether something is bad, and not yet for as long as policy wants. Pure."""
-    return any(now - since < policy.hold_s(key.split()[0]) for key, since in memory.since.items())
+def ripens(memory: Memory, before: Mapping[str, Any], policy: Policy, now: float) -> bool:
+    """Whether something is bad and not yet for as long as policy wants, or nobody has looked for long enough. Pure."""
+    if now - memory.evidence.unbroken_since < policy.excused_s:
+        return True
+    if any(now - since < policy.hold_s(*key.split()) for key, since in memory.since.items()):
+        return True
+    later, known = evidence.foreseen(memory.evidence, policy), memory.evidence.measures
+
+    def is_bad(name: str, measure: evidence.Measure) -> bool:
+        return bad(verdicts.find(measure, before.get(name, NOTHING), policy.rules[name], policy).verdict)
+
+    return any(is_bad(name, one) and not (name in known and is_bad(name, known[name])) for name, one in later.items())
 
 
-def _excuse(name: str, seen: Seen, memory: Memory, policy: Policy, now: float) -> str:
-    """Why nobody may be blamed just now; empty when the release may."""
-    if seen.moved:
-        return "the leader or the names moved a moment ago"
-    # What failed meanwhile is in the counts until their window has passed.
-    window_s = policy.rules[name].window_s if name in policy.rules else 0.0
-    if memory.common_at and now - memory.common_at <= window_s:
-        return "the old release lacked the same within that time, or the leader moved"
-    return ""
-
-
-def _measures(seen: Seen, policy: Policy) -> Iterator[tuple[str, Said]]:
+def _measures(seen: Seen, known: Evidence, policy: Policy) -> tuple[dict[str, Said], list[str]]:
+    """What is said of each measure, and which of them people are told of although nobody can judge."""
+    said, unsure = {}, []
     for name, rule in policy.rules.items():
         if not seen.fresh:
-            yield name, (INSUFFICIENT, "Prometheus tells nothing fresh")
+            said[name] = (INSUFFICIENT, "Prometheus tells nothing fresh")
             continue
-        now = seen.new.get(name, Counts())
-        words = f"{now.bad} of {now.requests} {rule.noun} {rule.bad} within {rule.window_s:g} s"
-        verdict = _level(now, rule, policy)
-        if bad(verdict):
-            for other, where in ((seen.old, "on the old release beside it"), (seen.before, "before the deploy")):
-                if _as_bad(other.get(name, Counts()), rule, policy, verdict):
-                    verdict, words = HELD, f"{words}; it was no better {where}"
-                    break
-        elif verdict == INSUFFICIENT:
-            words = f"{words}; {rule.requests_min} are needed to say"
-        yield name, (verdict, words)
-
-
-def _level(counts: Counts, rule: Rule, policy: Policy) -> str:
-    if counts.requests < rule.requests_min:
-        return INSUFFICIENT
-    if counts.bad < policy.least_bad:
-        return PASS
-    if rule.immediate_ratio is not None and counts.ratio > rule.immediate_ratio:
-        return IMMEDIATE
-    return CONSIDER if rule.consider_ratio is not None and counts.ratio > rule.consider_ratio else PASS
-
-
-def _as_bad(counts: Counts, rule: Rule, policy: Policy, verdict: str) -> bool:
-    other = _level(counts, rule, policy)
-    return other in (verdict, IMMEDIATE)
+        measure, before = known.measures.get(name) or evidence.begun(rule), seen.before.get(name, NOTHING)
+        found = verdicts.find(measure, before, rule, policy)
+        said[name] = (found.verdict, verdicts.describe(measure, before, rule, found))
+        unsure += [name] if found.unsure else []
+    return said, unsure
 
 
 def _health(seen: Seen, policy: Policy) -> Iterator[tuple[str, Said]]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 KIND = "release"
 RUNBOOK = "docs/runbooks/watch.md"
+# The measure that a payment service is watched for.
+PAYMENTS = "payments"
 Watch = dict[str, Any]
 Event = dict[str, Any]
 
@@ -43,9 +46,14 @@ def waits(watch: Watch, stack: str, reasons: tuple[str, ...], what: str) -> Even
     return _event("failure", f"{watch['version']} waits to be taken back", text, f"till status {stack}", stack)
 
 
-def passed(watch: Watch, stack: str) -> Event:
+def passed(watch: Watch, stack: str, unjudged: Mapping[str, str]) -> Event:
+    """`unjudged`: by measure what was said of what had too little traffic to be judged."""
     text = f"{watch['version']} was watched for {watch['until'] - watch['since']:.0f} s and stays."
-    return _event("success", f"{watch['version']} stays", text, f"till status {stack}", stack)
+    if PAYMENTS not in unjudged:
+        return _event("success", f"{watch['version']} stays", text, f"till status {stack}", stack)
+    text += "".join(f" Insufficient: {name}: {said}." for name, said in unjudged.items())
+    following = f"till status {stack}; what few payments can't show is for a person to look at"
+    return _event("warning", f"{watch['version']} stays, too few payments to judge it", text, following, stack)
 
 
 def _since(watch: Watch) -> str:

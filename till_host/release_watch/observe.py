@@ -17,9 +17,10 @@ from typing import Any
 
 from till_host import ssh
 from till_host.faults import Fault
+from till_host.judging.counts import Counts
 from till_host.release_watch import edges as road
 from till_host.release_watch import traffic_query as counted
-from till_host.release_watch.policy import Counts, Seen
+from till_host.release_watch.policy import Seen
 
 PROMETHEUS = "http://127.0.0.1:9090/api/v1/query"
 TIMEOUT_S = 3
@@ -45,11 +46,11 @@ class Eyes:
     def look(self, now: float) -> Seen:
         healths = self._healths()
         try:
-            found = counted.told(ask(self._query(now)))
+            found = counted.told(ask(self._query()))
         except (OSError, ValueError, KeyError):
             return Seen(False, health=healths, moved=self._order_moved(now))
         stale_s = self.settings["thresholds"]["rollout"]["stale_s"]
-        new, old = (counted.counts(found, places) for places in self.places.values())
+        new, old = (counted.readings(found, places, stale_s) for places in self.places.values())
         return Seen(
             fresh=counted.fresh(found, self.places["new"], stale_s),
             new=new,
@@ -68,8 +69,7 @@ class Eyes:
 
     def before(self) -> dict[str, tuple[int, int]]:
         """By measure what the old release answered before the deploy began; {} where that is not known."""
-        before_s = self.policy["baseline_s"]
-        query = counted.query(before_s, before_s, self.policy["settle_s"], self.watch["unasked"])
+        query = counted.query_before(self.policy["baseline_s"], self.watch["unasked"])
         try:
             found = counted.told(ask(query, self.watch["deploy_at"]))
         except (OSError, ValueError, KeyError):
@@ -94,11 +94,8 @@ class Eyes:
         except (OSError, http.client.HTTPException):
             return version, False
 
-    def _query(self, now: float) -> str:
-        # What a slot's edge counted before the watch may be another release's.
-        most_s = max(self.policy["window_min_s"], int(now - self.watch["since"]))
-        window_s, long_s = (min(self.policy[name], most_s) for name in ("window_s", "long_window_s"))
-        return counted.query(window_s, long_s, self.policy["settle_s"], self.watch["unasked"])
+    def _query(self) -> str:
+        return counted.query(self.policy["restarts_s"], self.policy["settle_s"], self.watch["unasked"])
 
     def _order_moved(self, now: float) -> bool:
         try:

@@ -16,7 +16,6 @@ import json
 import subprocess
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +23,11 @@ from till_host.release_watch import attempt as taking
 from till_host.release_watch import messages as words
 from till_host.release_watch import policy as policies
 from till_host.release_watch import store
-from till_host.release_watch.decide import END, ROLLBACK, TELL, Decision, Memory, decide, ripens
+from till_host.release_watch.decide import END, ROLLBACK, TELL, Decision, Memory, decide, from_json, ripens, to_json
 from till_host.release_watch.observe import Eyes
-from till_host.release_watch.policy import Seen
+from till_host.release_watch.policy import Policy, Seen
 from till_host.release_watch.store import Other
+from till_host.release_watch.verdicts import INSUFFICIENT
 
 SETTINGS = Path("/etc/till/release-watch.json")
 RESTART = ("/usr/bin/systemctl", "restart", "till-release-watch.service")
@@ -45,6 +45,8 @@ GIVEN = (
 )
 # Tokens of slots change with a deploy only; an edge that was away when they were asked for is asked again.
 REMEMBER_S = 30
+# The disk is not written each second for an hour.
+KEEP_S = 15
 Watch = dict[str, Any]
 
 
@@ -56,7 +58,7 @@ def begin(given: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"{', '.join(sorted(strangers))} is no edge that is known here: till provision")
     now = round(time.time(), 3)
     watch = {name: given[name] for name in GIVEN if name != "watch_s"}
-    watch |= {"since": now, "until": round(now + given["watch_s"], 3), "memory": asdict(Memory())}
+    watch |= {"since": now, "until": round(now + given["watch_s"], 3), "memory": to_json(Memory()), "kept_at": 0.0}
     watch |= {"tries": 0, "tried_at": 0.0, "moving": False, "reasons": [], "waits": "", "ended": None, "before": {}}
     watch["before"] = Eyes(watch, settings).before()
     store.begin(watch)
@@ -102,13 +104,12 @@ def once(watch: Watch, eyes: Eyes, settings: dict[str, Any], now: float) -> tupl
     """One look and what follows; the watch as it is then, and what the journal is to say. Raises Other."""
     if watch["moving"] and watch["tries"] < settings["thresholds"]["watch"]["tries_max"]:
         return taking.take_back(watch, eyes, tuple(watch["reasons"]), settings), "the way back is gone on with"
-    memory = Memory(**watch["memory"])
-    seen = eyes.look(now)
     policy = policies.policy(settings["thresholds"])
+    memory = from_json(watch["memory"], policy)
+    seen = eyes.look(now)
     decision = decide(seen, memory, policy, now)
-    store.looked(shown(decision, seen, now))
-    if asdict(memory) != watch["memory"]:
-        watch = store.change(watch, memory=asdict(memory))
+    store.looked(shown(decision, memory, seen, now))
+    watch = remembered(watch, memory, now)
     sentence = "; ".join(decision.reasons)
     if decision.action == END:
         return store.change(watch, ended={"at": round(now, 3), "why": sentence, "by": taking.BY}), sentence
@@ -119,26 +120,43 @@ def once(watch: Watch, eyes: Eyes, settings: dict[str, Any], now: float) -> tupl
     elif watch["waits"]:
         watch = store.change(watch, waits="")
     # Not unseen, as where this host was away until now, and not while it shows whether something bad lasts.
-    if now >= watch["until"] and not (watch["ended"] or watch["moving"] or ripens(memory, policy, now)):
-        return passed(watch, settings, now)
+    if now >= watch["until"] and not (watch["ended"] or watch["moving"] or ripens(memory, seen.before, policy, now)):
+        return passed(watch, decision, policy, settings, now)
     return watch, told(decision)
 
 
-def passed(watch: Watch, settings: dict[str, Any], now: float) -> tuple[Watch, str]:
-    """Its time is over, and nothing took it back."""
-    taking.tell(words.passed(watch, settings["stack"]), settings)
+def remembered(watch: Watch, memory: Memory, now: float) -> Watch:
+    """The watch with what is known now: on the disk at once where a trigger began or ended, else now and then.
+
+    What is lost with this host is what came since: counters are cumulative, so it is counted late or, after a pause,
+    left out.
+    """
+    kept, before = to_json(memory), watch["memory"]
+    if any(kept[name] != before[name] for name in ("since", "told")) or now - watch.get("kept_at", 0.0) >= KEEP_S:
+        return store.change(watch, memory=kept, kept_at=now)
+    return {**watch, "memory": kept}
+
+
+def passed(watch: Watch, decision: Decision, policy: Policy, settings: dict[str, Any], now: float) -> tuple[Watch, str]:
+    """Its time is over, and nothing took it back; what nobody could judge is told."""
+    unjudged = {name: said for name, (verdict, said) in decision.said.items() if verdict == INSUFFICIENT}
+    unjudged = {name: said for name, said in unjudged.items() if name in policy.rules}
+    taking.tell(words.passed(watch, settings["stack"], unjudged), settings)
     why = f"{watch['version']} was watched to the end and stays"
     return store.change(watch, ended={"at": round(now, 3), "why": why, "by": taking.BY}), why
 
 
-def shown(decision: Decision, seen: Seen, now: float) -> dict[str, Any]:
+def shown(decision: Decision, memory: Memory, seen: Seen, now: float) -> dict[str, Any]:
     """A look for `show`."""
     return {
         "at": round(now, 3),
         "action": decision.action,
         "reasons": list(decision.reasons),
         "measures": {name: {"verdict": verdict, "sentence": said} for name, (verdict, said) in decision.said.items()},
-        "counts": {name: [one.requests, one.bad] for name, one in seen.new.items()},
+        "counts": {
+            name: [one.allowed.canary.requests, one.allowed.canary.bad]
+            for name, one in memory.evidence.measures.items()
+        },
         "health": seen.health,
         "moved": seen.moved,
     }

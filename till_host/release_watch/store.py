@@ -2,8 +2,9 @@
 
 /var/lib/till/release-watch.json: `version`, `old_version`, `hosts` ({name: {new_slot, old_slot}}), `record` (of the
 deploy), `by`, `deploy_at`, `since`, `until` (s since the epoch), `version_path`, `unasked` (routes), `contracted` (the
-old release can't run on the database any more), `before` (measures of the old release before the deploy), `memory`,
-`tries`, `tried_at`, `moving` (the way back was begun), `reasons`, `waits` (for what), `ended` ({at, why, by}|null).
+old release can't run on the database any more), `before` (measures of the old release before the deploy), `memory`
+(what was seen until `kept_at`, as decide.to_json has it), `tries`, `tried_at`, `moving` (the way back was begun),
+`reasons`, `waits` (for what), `ended` ({at, why, by}|null).
 Beside it, a file for each try of a way back, and in /run the last look.
 """
 

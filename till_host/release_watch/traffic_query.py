@@ -1,4 +1,4 @@
-"""What slots answered within a window, as one question to Prometheus and its answer read. Pure.
+"""What slots answered, as one question to Prometheus and its answer read. Pure.
 
 The edge counts requests (job traffic), the release tells payments and times of its own (job slots). Each series of the
 answer has `what`, and where it is of a slot `host` and `slot`.
@@ -6,50 +6,76 @@ answer has `what`, and where it is of a slot `host` and `slot`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from till_host.release_watch.policy import Counts
+from till_host.judging.counts import Counts
+from till_host.judging.tally import Place
 
 EDGE = "haproxy_server_"
 TIMES, PAYMENTS = "till_http_request_duration_seconds", "till_payments_total"
 # The step in which a release makes an order, as its metrics call it.
 CREATE = "create"
 SLOW_S = {"ten_seconds": 10, "two_seconds": 2}
+# What the edge counts; the rest is the release's own, of another scrape.
+EDGES = ("errors",)
 # A host and its slot, and by `what` the number that it told.
-Place = tuple[str, str]
 Told = Mapping[Place, Mapping[str, float]]
 
 
-def query(window_s: float, long_s: float, settle_s: float, unasked: Iterable[str]) -> str:
-    """Counts of a window, payments also of a long one.
+def query(restarts_s: float, settle_s: float, unasked: Iterable[str]) -> str:
+    """Counters as they are now, and how the slots are.
 
-    `unasked`: routes that no customer asks; `settle_s`: how long ago a move of the leader still counts.
+    `unasked`: routes that no customer asks; `restarts_s`, `settle_s`: how long ago a restart, a move of the leader
+    still counts.
     """
+    slots, edge = 'job="slots"', 'job="traffic"'
+    parts = {
+        **_counters(lambda counter: counter, unasked),
+        "age": f"max by (host, server) (time() - timestamp({EDGE}weight{{{edge}}}))",
+        "weight": f"max by (host, server) ({EDGE}weight{{{edge}}})",
+        "up": f"max by (host, slot) (up{{{slots}}})",
+        "restarts": f"max by (host, slot) (changes(process_start_time_seconds{{{slots}}}[{restarts_s:g}s]))",
+        "moved": f'sum(changes(patroni_primary{{job="database"}}[{settle_s:g}s]))',
+    }
+    return _labelled(parts)
+
+
+def query_before(window_s: float, unasked: Iterable[str]) -> str:
+    """What came within a window, whichever programs counted it."""
+    return _labelled(_counters(lambda counter: f"increase({counter}[{window_s:g}s])", unasked))
+
+
+def _counters(grown: Callable[[str], str], unasked: Iterable[str]) -> dict[str, str]:
     routes = "|".join(_plain(route) for route in unasked if route)
     asked = f'job="slots",route!~"{routes}"' if routes else 'job="slots"'
     edge, slots = 'job="traffic"', 'job="slots"'
-    lost = [_sum(f"{EDGE}{kind}_errors_total", edge, window_s, "server") for kind in ("response", "connection")]
+
+    def total(name: str, selector: str, by: str) -> str:
+        return f"sum by (host, {by}) ({grown(f'{name}{{{selector}}}')})"
+
+    def payments(selector: str, outcome: str) -> str:
+        return total(PAYMENTS, f'{selector},outcome="{outcome}"', "slot")
+
+    lost = [total(f"{EDGE}{kind}_errors_total", edge, "server") for kind in ("response", "connection")]
+    create = f'{slots},step="{CREATE}"'
     parts = {
-        "answered": _sum(f"{EDGE}http_responses_total", edge, window_s, "server"),
-        "failed": _sum(f"{EDGE}http_responses_total", f'{edge},code="5xx"', window_s, "server"),
+        "answered": total(f"{EDGE}http_responses_total", edge, "server"),
+        "failed": total(f"{EDGE}http_responses_total", f'{edge},code="5xx"', "server"),
         "lost": f"{lost[0]} + {lost[1]}",
-        "age": f"max by (host, server) (time() - timestamp({EDGE}weight{{{edge}}}))",
-        "weight": f"max by (host, server) ({EDGE}weight{{{edge}}})",
-        "timed": _sum(f"{TIMES}_count", asked, window_s, "slot"),
-        "failing": _sum(f"{TIMES}_count", f'{asked},status=~"5.."', window_s, "slot"),
-        "paid": _payments(slots, "success", window_s),
-        "unpaid": _payments(slots, "error", window_s),
-        "paid long": _payments(slots, "success", long_s),
-        "unpaid long": _payments(slots, "error", long_s),
-        "created": _payments(f'{slots},step="{CREATE}"', "success", window_s),
-        "uncreated": _payments(f'{slots},step="{CREATE}"', "error", window_s),
-        "up": f"max by (host, slot) (up{{{slots}}})",
-        "restarts": f"max by (host, slot) (changes(process_start_time_seconds{{{slots}}}[{window_s:g}s]))",
-        "moved": f'sum(changes(patroni_primary{{job="database"}}[{settle_s:g}s]))',
+        "timed": total(f"{TIMES}_count", asked, "slot"),
+        "failing": total(f"{TIMES}_count", f'{asked},status=~"5.."', "slot"),
+        "paid": payments(slots, "success"),
+        "unpaid": payments(slots, "error"),
+        "created": payments(create, "success"),
+        "uncreated": payments(create, "error"),
     }
     for name, limit_s in SLOW_S.items():
-        parts[f"within {name}"] = _sum(f"{TIMES}_bucket", f'{asked},le=~"{limit_s}|{limit_s}[.]0"', window_s, "slot")
+        parts[f"within {name}"] = total(f"{TIMES}_bucket", f'{asked},le=~"{limit_s}|{limit_s}[.]0"', "slot")
+    return parts
+
+
+def _labelled(parts: Mapping[str, str]) -> str:
     return " or ".join(f'label_replace({asking}, "what", "{what}", "", "")' for what, asking in parts.items())
 
 
@@ -63,25 +89,40 @@ def told(result: Iterable[dict[str, Any]]) -> Told:
     return found
 
 
-def counts(found: Told, places: Iterable[Place]) -> dict[str, Counts]:
-    """By measure what these slots answered together."""
-    sums: dict[str, float] = {}
+def readings(found: Told, places: Iterable[Place], stale_s: float) -> dict[Place, dict[str, Counts]]:
+    """By place and measure what has been counted since each program began; only what was told a moment ago.
+
+    A measure comes whole from one scrape: a counter that is missing for a second would look as if it had begun anew.
+    """
+    known: dict[Place, dict[str, Counts]] = {}
     for place in places:
-        for what, number in found.get(place, {}).items():
-            sums[what] = sums.get(what, 0.0) + number
-    lost = sums.get("lost", 0.0)
-    edge = _counts(sums.get("answered", 0.0) + lost, sums.get("failed", 0.0) + lost)
-    own = _counts(sums.get("timed", 0.0) + lost, sums.get("failing", 0.0) + lost)
+        here = found.get(place, {})
+        scraped = {True: here.get("age", stale_s + 1) <= stale_s, False: bool(here.get("up"))}
+        known[place] = {name: one for name, one in measures(here).items() if scraped[name in EDGES]}
+    return known
+
+
+def counts(found: Told, places: Iterable[Place]) -> dict[str, Counts]:
+    """By measure what these slots answered together within a window."""
+    sums: dict[str, Counts] = {}
+    for place in places:
+        for name, one in measures(found.get(place, {})).items():
+            sums[name] = sums.get(name, Counts()) + one
+    return sums
+
+
+def measures(here: Mapping[str, float]) -> dict[str, Counts]:
+    """By measure the counts of one slot; a measure of which nothing is told is 0 of 0."""
+    lost, timed = here.get("lost", 0.0), here.get("timed", 0.0)
     known = {
         # The stack's own checks are most of what an edge sees at night, and a release may not see what it fails.
-        "errors": max(edge, own, key=lambda one: one.ratio),
-        "payments": _outcomes(sums, "paid", "unpaid"),
-        "payments_long": _outcomes(sums, "paid long", "unpaid long"),
-        "orders": _outcomes(sums, "created", "uncreated"),
+        "errors": _counts(here.get("answered", 0.0) + lost, here.get("failed", 0.0) + lost),
+        "own_errors": _counts(timed, here.get("failing", 0.0)),
+        "payments": _outcomes(here, "paid", "unpaid"),
+        "orders": _outcomes(here, "created", "uncreated"),
     }
     for name in SLOW_S:
-        within = sums.get(f"within {name}")
-        timed = sums.get("timed", 0.0)
+        within = here.get(f"within {name}")
         known[name] = Counts() if within is None else _counts(timed, timed - within)
     return known
 
@@ -103,14 +144,6 @@ def restarts(found: Told, place: Place, witness: bool) -> int | None:
     return round(here["restarts"]) if "restarts" in here and (here.get("up") or not witness) else None
 
 
-def _sum(name: str, selector: str, window_s: float, by: str) -> str:
-    return f"sum by (host, {by}) (increase({name}{{{selector}}}[{window_s:g}s]))"
-
-
-def _payments(selector: str, outcome: str, window_s: float) -> str:
-    return _sum(PAYMENTS, f'{selector},outcome="{outcome}"', window_s, "slot")
-
-
 def _outcomes(sums: Mapping[str, float], good: str, failed: str) -> Counts:
     return _counts(sums.get(good, 0.0) + sums.get(failed, 0.0), sums.get(failed, 0.0))
 
@@ -121,6 +154,6 @@ def _plain(text: str) -> str:
 
 
 def _counts(requests: float, failed: float) -> Counts:
-    # Prometheus reckons to the edges of a window, so counts are no whole numbers.
+    # Over a window Prometheus reckons to its edges, so counts are no whole numbers.
     whole = round(requests)
     return Counts(whole, min(max(round(failed), 0), whole))

@@ -1,7 +1,7 @@
-"""Is the canary worse than allowed, good, or is it too early to tell? Valid however often one looks. Pure.
+"""Is a new release worse than allowed, good, or is it too early to tell? Valid however often one looks. Pure.
 
-One purse of bets (`bets`) grows where the canary is above a fixed limit or worse than the release beside it: it fails
-at 1/alpha. Another grows where it is good: it passes by that one.
+One e-process (`e_values`) grows where the release is above a fixed limit or worse than the one beside it: it fails at
+1/alpha. Another grows where it is good: it passes by that one.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from till.rollout import bets, sentences, stakes
-from till.rollout.counts import Counts
-from till.rollout.rule import Rule, rules
-from till.rollout.stakes import State, begin
+from till_host.judging import e_values, evidence, sentences
+from till_host.judging.counts import Counts
+from till_host.judging.evidence import State, begin
+from till_host.judging.rules import Rule, rules
 
-__all__ = ["Counts", "Judgement", "Rule", "State", "Verdict", "begin", "look", "rules", "verdict"]
+__all__ = ["Counts", "Judgement", "Rule", "State", "Verdict", "begin", "fails", "look", "rules", "verdict"]
 
 Verdict = Literal["pass", "fail", "insufficient"]
 
@@ -37,10 +37,10 @@ def look(
     them started anew. A certainty is 1 - 1/e: of a canary that is not so, some look ever says so with a probability
     of 1/e at most.
     """
-    state = stakes.counted(state, baseline, canary, rule)
+    state = evidence.counted(state, baseline, canary, rule)
     over, worse, failing = sum(state.over), sum(state.worse), state.failing
-    passing, needed = stakes.passing(state, rule), stakes.needed(state, rule)
-    bad, good = bets.certainty(failing), bets.certainty(passing)
+    passing, needed = evidence.passing(state, rule), evidence.needed(state, rule)
+    bad, good = e_values.certainty(failing), e_values.certainty(passing)
     found = verdict(state, rule)
     if found == "pass":
         reason = sentences.passed(rule, good)
@@ -70,12 +70,17 @@ def look(
 
 
 def verdict(state: State, rule: Rule) -> Verdict:
-    """What the purses say."""
-    if state.failing >= 1 / rule.fail_alpha and state.canary.bad >= rule.least_bad:
+    """What the e-processes say."""
+    if fails(state, rule):
         return "fail"
-    if stakes.passing(state, rule) >= 1 / rule.pass_alpha and not _suspected(state, rule):
+    if evidence.passing(state, rule) >= 1 / rule.pass_alpha and not _suspected(state, rule):
         return "pass"
     return "insufficient"
+
+
+def fails(state: State, rule: Rule) -> bool:
+    """Whether it is certain enough that the release is worse than allowed."""
+    return state.failing >= 1 / rule.fail_alpha and state.canary.bad >= rule.least_bad
 
 
 def _suspected(state: State, rule: Rule) -> bool:

@@ -1,15 +1,16 @@
-"""The two purses of a canary: one bets that it is worse than allowed, one that it is good. Pure."""
+"""The two e-processes of a release: one bets that it is worse than allowed, one that it is good. Pure."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
-from till.rollout import bets
-from till.rollout.counts import NOTHING, Counts, since
-from till.rollout.rule import Rule
+from till_host.judging import e_values
+from till_host.judging.counts import NOTHING, Counts, since
+from till_host.judging.rules import Rule
 
-# A canary that breaks late must not have to win back what bets on it lost while it was well: half the purse waits,
+# A canary that breaks late must not have to win back what bets on it lost while it was well: half the stake waits,
 # and lays this part of itself at each look with traffic. The bets then are a mixture over the times of their start,
 # at the price of log(1/part) (Shin, Ramdas and Rinaldo, 2023).
 RESERVE = 0.5
@@ -23,7 +24,7 @@ NEEDED_MAX = 1_000_000
 
 @dataclass(frozen=True)
 class State:
-    """What was counted, and what the bets have become of one purse of 1 for failing and one for `no_worse`."""
+    """What was counted, and what the bets have become: of a stake of 1 for failing, and of one for `no_worse`."""
 
     seen_baseline: Counts
     seen_canary: Counts
@@ -44,32 +45,59 @@ class State:
 
 def begin(rule: Rule, baseline: Counts = NOTHING, canary: Counts = NOTHING) -> State:
     """The state before the first look. The counters as they are by then are left out of every judgement."""
+    if rule.stakes:
+        over = tuple(stake for _, stake in rule.stakes)
+        return State(baseline, canary, 1 - sum(over), over, (), e_values.even(1.0, len(WITHIN_MARGIN)))
     sides = [side is not None for side in (rule.limit, rule.worse_by)]
     each = (1 - RESERVE) / sum(sides)
-    over, worse = (bets.even(each, len(bets.STEPS)) if side else () for side in sides)
-    return State(baseline, canary, RESERVE, over, worse, bets.even(1.0, len(WITHIN_MARGIN)))
+    over, worse = (e_values.even(each, len(e_values.STEPS)) if side else () for side in sides)
+    return State(baseline, canary, RESERVE, over, worse, e_values.even(1.0, len(WITHIN_MARGIN)))
 
 
 def counted(state: State, baseline: Counts, canary: Counts, rule: Rule) -> State:
     """The state after one more reading of both counters."""
     new_baseline, new_canary = since(state.seen_baseline, baseline), since(state.seen_canary, canary)
-    if new_baseline is not None:
-        state = replace(state, seen_baseline=baseline, baseline=state.baseline + new_baseline)
-    if new_canary is not None:
-        state = replace(state, seen_canary=canary, canary=state.canary + new_canary)
-        if new_canary.requests:
-            state = _over_settled(_laid(state), new_canary, rule)
-    return _compared(state, rule)
+    changed: dict[str, Any] = {}
+    if new_baseline is not None and baseline != state.seen_baseline:
+        changed = {"seen_baseline": baseline, "baseline": state.baseline + new_baseline}
+    if new_canary is not None and canary != state.seen_canary:
+        changed |= {"seen_canary": canary, "canary": state.canary + new_canary}
+    if new_canary is not None and new_canary.requests:
+        changed |= _over_settled(state, new_canary, rule)
+    if not changed:
+        return state
+    return _compared(replace(state, **changed), rule)
+
+
+def added(state: State, canary: Counts, rule: Rule) -> State:
+    """The state after more requests of a release that nothing runs beside."""
+    if not canary.requests:
+        return state
+    return replace(state, canary=state.canary + canary, **_over_settled(state, canary, rule))
+
+
+def to_json(state: State) -> dict[str, Any]:
+    """What `from_json` makes the same state of."""
+    return asdict(state)
+
+
+def from_json(kept: dict[str, Any]) -> State:
+    """Raises KeyError, TypeError, ValueError where it is no state."""
+    values: dict[str, Any] = {
+        name: Counts(**one) if isinstance(one, dict) else tuple(one) if isinstance(one, list | tuple) else one
+        for name, one in kept.items()
+    }
+    return State(**values)
 
 
 def passing(state: State, rule: Rule, more: int = 0) -> float:
-    """The purse for passing, if `more` good requests came and the release beside it went on as so far."""
+    """The e-process for passing, if `more` good requests came and the release beside it went on as so far."""
     if rule.no_worse_by is None:
         canary = state.canary + Counts(more)
-        stakes = bets.staked(rule.flawless_stake, len(BELOW_BOUND))
+        stakes = e_values.staked(rule.flawless_stake, len(BELOW_BOUND))
         shares = [part * rule.bound for part in BELOW_BOUND]
         return sum(
-            bets.grown(stake, bets.alone(canary, share, rule.bound))
+            e_values.grown(stake, e_values.alone(canary, share, rule.bound))
             for stake, share in zip(stakes, shares, strict=True)
         )
     if not more or not state.compared_canary.requests:
@@ -95,36 +123,39 @@ def needed(state: State, rule: Rule) -> int | None:
     return most
 
 
-def _laid(state: State) -> State:
+def _over_settled(state: State, canary: Counts, rule: Rule) -> dict[str, Any]:
+    changed = _laid(state)
+    if rule.limit is not None:
+        changed["over"] = e_values.settled(changed["over"], over_shares(rule), canary, rule.limit)
+    return changed
+
+
+def over_shares(rule: Rule) -> tuple[float, ...]:
+    """What is bet on above the limit."""
+    return tuple(share for share, _ in rule.stakes) or e_values.above(rule.limit or 0.0)
+
+
+def _laid(state: State) -> dict[str, Any]:
     paid = state.reserve * LAID_PART
     each = paid / (len(state.over) + len(state.worse))
-    return replace(
-        state,
-        reserve=state.reserve - paid,
-        over=tuple(capital + each for capital in state.over),
-        worse=tuple(capital + each for capital in state.worse),
-    )
-
-
-def _over_settled(state: State, canary: Counts, rule: Rule) -> State:
-    if rule.limit is None:
-        return state
-    shares = bets.above(rule.limit)
-    over = (
-        bets.grown(one, bets.alone(canary, share, rule.limit)) for one, share in zip(state.over, shares, strict=True)
-    )
-    return replace(state, over=tuple(over))
+    return {
+        "reserve": state.reserve - paid,
+        "over": tuple(capital + each for capital in state.over),
+        "worse": tuple(capital + each for capital in state.worse),
+    }
 
 
 def _compared(state: State, rule: Rule) -> State:
+    if rule.worse_by is None and rule.no_worse_by is None:
+        return state
     baseline, canary = state.baseline - state.compared_baseline, state.canary - state.compared_canary
     if not baseline.requests or not canary.requests:
         return state
     if rule.worse_by is not None:
         expected = _expected_ratio(state, rule)
         worse = (
-            bets.grown(one, bets.beside(canary, baseline, share, expected, rule.worse_by))
-            for one, share in zip(state.worse, bets.above(expected + rule.worse_by), strict=True)
+            e_values.grown(one, e_values.beside(canary, baseline, share, expected, rule.worse_by))
+            for one, share in zip(state.worse, e_values.above(expected + rule.worse_by), strict=True)
         )
         state = replace(state, worse=tuple(worse))
     if rule.no_worse_by is not None:
@@ -135,7 +166,7 @@ def _compared(state: State, rule: Rule) -> State:
 def _no_worse(state: State, baseline: Counts, canary: Counts, rule: Rule) -> tuple[float, ...]:
     margin, expected = rule.no_worse_by or 0.0, _expected_ratio(state, rule)
     return tuple(
-        bets.grown(one, bets.beside(canary, baseline, expected + part * margin, expected, margin))
+        e_values.grown(one, e_values.beside(canary, baseline, expected + part * margin, expected, margin))
         for one, part in zip(state.no_worse, WITHIN_MARGIN, strict=True)
     )
 

@@ -1,15 +1,16 @@
 """Bets against a claim on shares of bad requests, as logarithms of what each unit of stake becomes. Pure.
 
-While the claim holds, no bet can be expected to grow, whatever it was laid on before. So a purse of bets that began
-with 1 reaches 1/alpha with a probability of alpha at most, however often one looks (Ville's inequality).
+While the claim holds, no bet can be expected to grow, whatever it was laid on before. So an e-process, bets that began
+with a stake of 1, reaches 1/alpha with a probability of alpha at most, however often one looks (Ville's inequality).
 All shares are ratios from 0 to 1.
 """
 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
-from till.rollout.counts import Counts
+from till_host.judging.counts import Counts
 
 # A release that answers nothing rightly is bet on with this share: 1 would lose all by one good answer.
 WORST_RATIO = 0.9
@@ -17,6 +18,7 @@ WORST_RATIO = 0.9
 STEPS = tuple((step / 6) ** 2 for step in range(1, 7))
 # Far above every verdict, and far below what a float can't hold; to give capital away is never unfair.
 CAPITAL_MAX = 1e12
+FACTOR_LOG_MAX = 700.0
 
 
 def above(ratio: float) -> tuple[float, ...]:
@@ -34,6 +36,18 @@ def alone(counts: Counts, bet: float, claim: float) -> float:
         return -math.inf
     lost = counts.bad * math.log(bet / claim) if counts.bad else 0.0
     return lost + counts.good * math.log((1 - bet) / (1 - claim))
+
+
+def settled(capitals: tuple[float, ...], shares: tuple[float, ...], counts: Counts, claim: float) -> tuple[float, ...]:
+    """The capitals of bets on these shares against a claim, after these counts; at most CAPITAL_MAX each."""
+    grown_by = _factors(shares, counts, claim)
+    return tuple(min(CAPITAL_MAX, one * factor) for one, factor in zip(capitals, grown_by, strict=True))
+
+
+# A watch looks at each payment, and most looks bring the same few counts.
+@lru_cache(maxsize=4096)
+def _factors(shares: tuple[float, ...], counts: Counts, claim: float) -> tuple[float, ...]:
+    return tuple(math.exp(min(alone(counts, share, claim), FACTOR_LOG_MAX)) for share in shares)
 
 
 def beside(canary: Counts, baseline: Counts, bet_canary: float, bet_baseline: float, margin: float) -> float:
@@ -80,7 +94,7 @@ def staked(first: float, count: int) -> tuple[float, ...]:
 
 
 def certainty(capital: float) -> float:
-    """How rarely a purse is that full while the claim holds, as a ratio: 0.95 where it has 20."""
+    """How rarely an e-process is that high while the claim holds, as a ratio: 0.95 where it has 20."""
     return max(0.0, 1 - 1 / capital) if capital > 0 else 0.0
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from till.rollout.counts import Counts
-from till.rollout.rule import Rule
+from till_host.judging.counts import Counts
+from till_host.judging.rules import Rule
 
 
 def shares(canary: Counts, baseline: Counts, rule: Rule, beside: str) -> str:
@@ -21,7 +21,7 @@ def shares(canary: Counts, baseline: Counts, rule: Rule, beside: str) -> str:
 def failed(rule: Rule, certainty: float, *, above_limit: bool) -> str:
     """Why it failed; the stronger of both reasons."""
     reason = f"above the limit of {_round(rule.limit)}" if above_limit and rule.limit is not None else "worse"
-    return f"{reason} with {_certain(certainty)} certainty"
+    return f"{reason} with {certain(certainty)} certainty"
 
 
 def suspected(rule: Rule, certainty: float, *, above_limit: bool) -> str:
@@ -31,7 +31,7 @@ def suspected(rule: Rule, certainty: float, *, above_limit: bool) -> str:
 
 def passed(rule: Rule, certainty: float) -> str:
     """Why it passed."""
-    return f"{_aim(rule)} with {_certain(certainty)} certainty"
+    return f"{_aim(rule)} with {certain(certainty)} certainty"
 
 
 def undecided(rule: Rule, certainty: float, needed_requests: int | None) -> str:
@@ -41,7 +41,7 @@ def undecided(rule: Rule, certainty: float, needed_requests: int | None) -> str:
     else:
         missing = f"about {needed_requests} more good {rule.noun} would do"
     sure = (
-        f"{_aim(rule)} with only {_certain(certainty)} certainty"
+        f"{_aim(rule)} with only {certain(certainty)} certainty"
         if certainty
         else f"nothing says yet that it is {_aim(rule)}"
     )
@@ -62,6 +62,6 @@ def _round(ratio: float | None) -> str:
     return f"{(ratio or 0.0) * 100:g} %"
 
 
-def _certain(certainty: float) -> str:
+def certain(certainty: float) -> str:
     """Rounded down, so that nothing is told to be certain that is not."""
     return f"{math.floor(certainty * 1000) / 10:.1f} %"

@@ -9,22 +9,22 @@ from dataclasses import replace
 import pytest
 
 from tests.till.canaries import ERRORS, after, steadily
-from till.rollout import bets, stakes
-from till.rollout.counts import Counts
-from till.rollout.judge import Rule, State, begin, verdict
+from till_host.judging import e_values, evidence
+from till_host.judging.counts import Counts
+from till_host.judging.judge import Rule, State, begin, verdict
 
 
 def probability(counts: Counts, share: float) -> float:
     return math.comb(counts.requests, counts.bad) * share**counts.bad * (1 - share) ** counts.good
 
 
-def expected_purse(state: State, rule: Rule, beside_share: float, canary_share: float, sizes: tuple[int, int]) -> float:
-    """The purse for failing after one more look, over all that can come in it."""
+def expected_value(state: State, rule: Rule, beside_share: float, canary_share: float, sizes: tuple[int, int]) -> float:
+    """The e-process for failing after one more look, over all that can come in it."""
     total = 0.0
     for bad_beside in range(sizes[0] + 1):
         for bad in range(sizes[1] + 1):
             beside, canary = Counts(sizes[0], bad_beside), Counts(sizes[1], bad)
-            then = stakes.counted(state, state.seen_baseline + beside, state.seen_canary + canary, rule)
+            then = evidence.counted(state, state.seen_baseline + beside, state.seen_canary + canary, rule)
             total += probability(beside, beside_share) * probability(canary, canary_share) * then.failing
     return total
 
@@ -39,11 +39,11 @@ STATES = {
 @pytest.mark.parametrize("name", STATES)
 @pytest.mark.parametrize("sizes", [(4, 1), (3, 3), (1, 4)])
 @pytest.mark.parametrize(("beside", "canary"), [(0.005, 0.005), (0.0, 0.001), (0.019, 0.02), (0.5, 0.02), (0.01, 0.0)])
-def test_no_look_can_be_expected_to_fill_the_purse_while_the_canary_is_as_allowed(
+def test_no_look_can_be_expected_to_fill_it_while_the_canary_is_as_allowed(
     name: str, sizes: tuple[int, int], beside: float, canary: float
 ) -> None:
     state = STATES[name]
-    assert expected_purse(state, ERRORS, beside, canary, sizes) <= state.failing * (1 + 1e-9)
+    assert expected_value(state, ERRORS, beside, canary, sizes) <= state.failing * (1 + 1e-9)
 
 
 @pytest.mark.parametrize("beside", [0.0, 0.003, 0.05, 0.3])
@@ -51,17 +51,17 @@ def test_no_look_can_be_expected_to_fill_the_purse_while_the_canary_is_as_allowe
 def test_a_comparison_does_not_know_what_it_bets_on(beside: float, sizes: tuple[int, int]) -> None:
     compared = replace(ERRORS, limit=None)
     for state in (begin(compared), steadily(compared, Counts(9, 1), Counts(1), 3)[0]):
-        assert expected_purse(state, compared, beside, beside + 0.001, sizes) <= state.failing * (1 + 1e-9)
+        assert expected_value(state, compared, beside, beside + 0.001, sizes) <= state.failing * (1 + 1e-9)
 
 
 def test_a_canary_above_the_limit_is_expected_to_fill_it() -> None:
-    assert expected_purse(STATES["fresh"], ERRORS, 0.2, 0.05, (4, 1)) > 1.005
+    assert expected_value(STATES["fresh"], ERRORS, 0.2, 0.05, (4, 1)) > 1.005
 
 
 def test_a_canary_that_is_worse_is_expected_to_fill_it_below_the_limit_too() -> None:
     without = replace(ERRORS, limit=None)
     state = steadily(without, Counts(450), Counts(50), 4)[0]
-    assert expected_purse(state, without, 0.001, 0.015, (9, 3)) > state.failing * 1.001
+    assert expected_value(state, without, 0.001, 0.015, (9, 3)) > state.failing * 1.001
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.001, 0.05])
@@ -74,7 +74,7 @@ def test_a_comparison_is_fair_at_every_edge_of_its_claim(margin: float, sizes: t
         total = sum(
             probability(baseline, share)
             * probability(canary, share + margin)
-            * math.exp(bets.beside(canary, baseline, bet_canary, bet_baseline, margin))
+            * math.exp(e_values.beside(canary, baseline, bet_canary, bet_baseline, margin))
             for baseline in (Counts(sizes[0], bad) for bad in range(sizes[0] + 1))
             for canary in (Counts(sizes[1], bad) for bad in range(sizes[1] + 1))
         )
@@ -93,7 +93,7 @@ def outcomes(rule: Rule, beside: float, canary: float, runs: int, looks: int) ->
         state, seen = begin(rule), "insufficient"
         for _ in range(looks):
             baseline = state.seen_baseline + drawn(chance, beside, 40)
-            state = stakes.counted(state, baseline, state.seen_canary + drawn(chance, canary, 10), rule)
+            state = evidence.counted(state, baseline, state.seen_canary + drawn(chance, canary, 10), rule)
             said = verdict(state, rule)
             seen = said if said != "insufficient" else seen
             if said == "fail":

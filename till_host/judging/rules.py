@@ -1,4 +1,4 @@
-"""What is asked of one measure of a canary. Pure."""
+"""What is asked of one measure of a new release. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 class Rule:
     """Shares of bad requests, as ratios; raises ValueError where nothing could fail or pass.
 
-    A canary fails above `limit`, or when it is worse than what runs beside it by more than `worse_by`; None leaves one
+    A release fails above `limit`, or when it is worse than what runs beside it by more than `worse_by`; None leaves one
     of them out. It passes below `bound`, or, where `no_worse_by` is given, when it is worse by less than that.
     """
 
@@ -25,6 +25,9 @@ class Rule:
     limit: float | None = None
     worse_by: float | None = None
     no_worse_by: float | None = None
+    # (share, stake): what is bet on above the limit, and how much of 1; the rest waits for a late break. Without any,
+    # half is spread evenly from the limit on.
+    stakes: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
         if self.limit is None and self.worse_by is None:
@@ -32,6 +35,8 @@ class Rule:
         for share in (self.bound, self.limit, self.no_worse_by):
             if share is not None and not 0 < share < 1:
                 raise ValueError(f"{self.noun} {self.bad}: a share of {share} is not between 0 and 1")
+        if any(share <= (self.limit or 0) for share, _ in self.stakes) or not sum(one for _, one in self.stakes) < 1:
+            raise ValueError(f"{self.noun} {self.bad}: stakes {self.stakes} are not above its limit, or 1 in all")
 
 
 def rules(policy: Mapping[str, Any]) -> dict[str, Rule]:
