@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.till.conftest import LAB
 from till import deploy_papers, deploy_record, paths
 from till.errors import GateSaidNo
-
-from .conftest import LAB
 
 OLD, NEW = "v1.0.0", "v1.1.0"
 

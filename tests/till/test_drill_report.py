@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
+from tests.till.conftest import contract_of, host
 from till import drill_plot, drill_report
 from till.drills import failover
 from till.errors import GateSaidNo, Refused, UsageError
 from till.thresholds import host_policy, thresholds
-
-from .conftest import contract_of, host
 
 RESULT: dict[str, Any] = {
     "drill": "failover",

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.till.conftest import LAB, QUIET
 from till import git_source, release
 from till.errors import TillError, UsageError
 from till.git_source import Place, parse
 from till.source import Source
-
-from .conftest import LAB, QUIET
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.till.conftest import contract_of, host
 from till.errors import HostUnreachable, TillError
 from till.outcome import Failure, PlayResult, message
-
-from .conftest import contract_of, host
 
 CONTRACT = contract_of(host("alpha"), host("bravo"))
 

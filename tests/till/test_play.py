@@ -16,12 +16,11 @@ from typing import Any
 import pytest
 
 from infra.contract import Contract
+from tests.till.conftest import CANARY, HOST_KEY, contract_of, host
 from till import play, processes, workplace
 from till.errors import HostUnreachable, TillError, UsageError
 from till.outcome import PlayResult
 from till.progress import Progress
-
-from .conftest import CANARY, HOST_KEY, contract_of, host
 
 pytestmark = pytest.mark.fleet
 # No container of the tests' network has it.

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from infra.contract import Contract
+from tests.till.conftest import contract_of, host
 from till.public_zone import Record, astray, differences, edges, records, service_names, site_to_lead
-
-from .conftest import contract_of, host
 
 A1, A2, B1 = "192.0.2.11", "192.0.2.12", "198.51.100.21"
 SHOP = "shop.lab.test"

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.till.conftest import APP, LAB, build, contract_of, host
 from till import release, source, toolchain
 from till.errors import TillError, UsageError
-
-from .conftest import APP, LAB, build, contract_of, host
 
 STAGING = contract_of(host("alpha"), stack="staging")
 

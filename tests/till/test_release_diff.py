@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from tests.till.conftest import contract_of, host, kept
 from till import paths, release_diff, stack
 from till.cli import app
 from till.release_diff import Change
-
-from .conftest import contract_of, host, kept
 
 LAB = contract_of(host("alpha"))
 MANIFEST: dict[str, Any] = {

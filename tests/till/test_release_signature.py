@@ -11,10 +11,9 @@ import pytest
 
 from infra.components.signing_key import SigningKeyProvider, new_key_pair
 from infra.contract import Contract, ReleaseKey
+from tests.till.conftest import LAB, build
 from till import release, release_signature
 from till.errors import TillError, UsageError
-
-from .conftest import LAB, build
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 AGAIN = "till release build lab --version v1.0.0 --source DIR"

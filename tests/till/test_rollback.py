@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
+from tests.till.conftest import APP, LAB, build
 from tests.till.rollouts import NEW, OLD, record
 from till import rollback
 from till.errors import GateSaidNo, UsageError
 from till.slots import Slots
-
-from .conftest import APP, LAB, build
 
 BOTH = {"alpha": Slots("green", OLD, NEW), "bravo": Slots("blue", NEW, OLD)}
 

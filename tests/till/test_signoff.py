@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from tests.till.conftest import contract_of, host, kept
 from till import journal, paths, rollout_flow, signoff, stack
 from till.cli import app
 from till.errors import Refused, UsageError
 from till.release import Manifest
 from till.thresholds import thresholds
-
-from .conftest import contract_of, host, kept
 
 LAB = contract_of(host("alpha"))
 RULES: dict[str, Any] = thresholds()["signoff"]

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from infra.contract import Contract
+from tests.till.conftest import APP, LAB, QUIET, build, contract_of, host
 from till import release
 from till.errors import TillError, UsageError
 from till.source import Source
-
-from .conftest import APP, LAB, QUIET, build, contract_of, host
 
 STAGING = contract_of(host("alpha"), stack="staging")
 
