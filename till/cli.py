@@ -167,7 +167,7 @@ def browse(
 ) -> None:
     """Open the shop in Chromium with the stack's names and certificate."""
     from till import browse as browser
-    from till.stack import contract
+    from till.stacks.stack import contract
 
     def work(_progress: Progress) -> dict[str, Any]:
         if not show:

@@ -6,10 +6,11 @@ import json
 import shlex
 from typing import Any
 
-from till import host_program, play, stack
+from till import host_program, play
 from till.errors import TillError
 from till.paths import CHECKOUT
 from till.progress import Progress
+from till.stacks import stack
 from till.workplace import Workplace
 
 RESULT = "/var/lib/till/config-backup.json"

@@ -22,7 +22,6 @@ from till import (
     rollout_flow,
     ship,
     smoke,
-    stack,
     status,
     verify,
     watch,
@@ -33,6 +32,7 @@ from till.outcome import PlayResult
 from till.paths import CHECKOUT, STATE
 from till.progress import Progress
 from till.rollout import plan
+from till.stacks import stack
 from till.workplace import opened
 
 FIRST_RELEASE = "v1.0.0-paypal"

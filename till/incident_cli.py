@@ -32,7 +32,7 @@ def incident_show(
 
 def listed(stack: str) -> dict[str, Any]:
     from till import incident, post_mortem
-    from till.stack import contract
+    from till.stacks.stack import contract
     from till.workplace import opened
 
     with opened(contract(stack)) as workplace:
@@ -43,7 +43,7 @@ def listed(stack: str) -> dict[str, Any]:
 
 def shown(stack: str, name: str, progress: Progress) -> dict[str, Any]:
     from till import incident, post_mortem
-    from till.stack import contract
+    from till.stacks.stack import contract
     from till.workplace import opened
 
     begun = post_mortem.written(stack)

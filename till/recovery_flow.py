@@ -5,21 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from till import (
-    backup,
-    config_backup,
-    failback,
-    failover,
-    forced,
-    lease,
-    public_names,
-    redact,
-    restore,
-    stack,
-    successor,
-)
+from till import backup, config_backup, failback, failover, forced, lease, public_names, redact, restore, successor
 from till.change import change
 from till.progress import Progress
+from till.stacks import stack
 from till.workplace import opened
 
 

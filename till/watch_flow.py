@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from till import journal, redact, stack, watch
+from till import journal, redact, watch
 from till.change import change
 from till.progress import Progress
+from till.stacks import stack
 from till.workplace import opened
 
 if TYPE_CHECKING:

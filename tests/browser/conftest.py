@@ -11,8 +11,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from infra.contract import Contract
 from tests.conftest import STACK
-from till import browse, smoke, stack
+from till import browse, smoke
 from till.paths import CHECKOUT
+from till.stacks import stack
 
 WAIT_MS = 20_000
 expect.set_options(timeout=WAIT_MS)

@@ -14,9 +14,10 @@ from infra.contract import Contract
 from tests.fleet.conftest import STACK, inside, till
 from tests.fleet.places import edges, first, site_of
 from tests.policy import POLICY
-from till import backup, restore, stack, status
+from till import backup, restore, status
 from till.errors import TillError
 from till.paths import CHECKOUT, VENV_BIN
+from till.stacks import stack
 from till.workplace import opened
 
 REPOSITORY = "/var/lib/pgbackrest"

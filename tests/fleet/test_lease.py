@@ -30,7 +30,8 @@ MARGIN_S = 20
 # A runner on another machine: it does not hold this machine's lock, and says so.
 RUNNER = f"""
 import sys
-from till import lease, stack
+from till import lease
+from till.stacks import stack
 from till.workplace import opened
 lease.place = lambda _: "another machine"
 with opened(stack.contract({STACK!r})) as workplace, lease.held(workplace, "deploy v7.7.7-elsewhere") as held:

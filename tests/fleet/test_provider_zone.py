@@ -16,9 +16,10 @@ from tests.fleet.conftest import STACK, container, inside, till
 from tests.fleet.database import home, until, well_told
 from tests.policy import POLICY
 from tests.provider_zone import FOREIGN, Provider, running
-from till import flow, recovery_flow, stack
+from till import flow, recovery_flow
 from till.progress import Progress
 from till.public_zone import edges, service_names
+from till.stacks import stack
 
 pytestmark = [pytest.mark.fleet, pytest.mark.matrix, pytest.mark.timeout(1200)]
 TAGS = "nameserver"

@@ -11,7 +11,7 @@ from testinfra.host import Host as Machine
 
 from infra.contract import Contract, Host, Role
 from tests.hosts.shell import Shell
-from till import stack
+from till.stacks import stack
 from till.workplace import opened
 
 STACK = os.environ.get("TILL_STACK", "")

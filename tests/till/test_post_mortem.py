@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from till import incident, post_mortem, stack, workplace
+from till import incident, post_mortem, workplace
 from till.cli import app
 from till.deploy_record import Gate, Record, Sample, Step
+from till.stacks import stack
 from till_host.notifications.incident_document import PEOPLE
 
 BARE: dict[str, Any] = {

@@ -10,9 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.till.conftest import contract_of, host, kept
-from till import paths, release_diff, stack
+from till import paths, release_diff
 from till.cli import app
 from till.release_diff import Change
+from till.stacks import stack
 
 LAB = contract_of(host("alpha"))
 MANIFEST: dict[str, Any] = {

@@ -21,22 +21,12 @@ from typer.testing import CliRunner
 
 from infra.contract import Contract
 from tests.till.conftest import QUIET, build, contract_of, host
-from till import (
-    deploy_papers,
-    deploy_record,
-    journal,
-    journal_head,
-    lock,
-    paths,
-    stack,
-    watch,
-    watch_cli,
-    watch_flow,
-)
+from till import deploy_papers, deploy_record, journal, journal_head, lock, paths, watch, watch_cli, watch_flow
 from till.cli import app as till
 from till.deploy_record import Record
 from till.errors import HostUnreachable, TillError
 from till.rollout.vps import Intent
+from till.stacks import stack
 from till.workplace import UNREACHED, Workplace
 
 NEW, OLD = "v2.0.0", "v1.0.0"

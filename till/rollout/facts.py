@@ -8,12 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-from till import backup, copies, host_program, journal, journal_head, probe, signoff, stack, status
+from till import backup, copies, host_program, journal, journal_head, probe, signoff, status
 from till.drills import restore, unit
 from till.errors import TillError
 from till.paths import journal_file
 from till.release import Manifest
 from till.rollout.checks import DEPLOY, Unread
+from till.stacks import stack
 from till.thresholds import host_policy, thresholds
 from till.workplace import Workplace
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import HEARS_CTRL_C
-from till import pulumi_run, stack
 from till.errors import UsageError
+from till.stacks import pulumi_process, stack
 
 ORDERLY = "trap 'echo state saved > {mark}; exit 1' INT; echo started; while :; do sleep 0.1; done"
 
@@ -24,7 +24,7 @@ def orderly(mark: Path) -> list[str]:
 
 def test_lines_come_as_they_are_said() -> None:
     said: list[str] = []
-    assert pulumi_run.stream(["sh", "-c", "echo one; echo; echo two >&2; exit 3"], said.append, 10) == (
+    assert pulumi_process.stream(["sh", "-c", "echo one; echo; echo two >&2; exit 3"], said.append, 10) == (
         3,
         ["one\n", "\n", "two\n"],
     )
@@ -39,7 +39,7 @@ def test_an_interrupted_run_is_ended_in_order(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        pulumi_run.stream(orderly(mark), interrupted, 30)
+        pulumi_process.stream(orderly(mark), interrupted, 30)
     assert mark.read_text() == "state saved\n"
 
 
@@ -50,14 +50,14 @@ def test_a_run_that_does_not_end_is_killed(tmp_path: Path) -> None:
 
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        pulumi_run.stream(["bash", "-c", "trap '' INT; echo started; sleep 60"], interrupted, 30, grace_s=1)
+        pulumi_process.stream(["bash", "-c", "trap '' INT; echo started; sleep 60"], interrupted, 30, grace_s=1)
     assert time.monotonic() - began < 5
 
 
 def test_a_run_has_a_deadline(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     began = time.monotonic()
-    exit_code, _ = pulumi_run.stream(orderly(mark), lambda _line: None, 1)
+    exit_code, _ = pulumi_process.stream(orderly(mark), lambda _line: None, 1)
     assert (exit_code, mark.exists()) == (1, True)
     assert time.monotonic() - began < 5
 
@@ -76,18 +76,18 @@ def gone() -> int:
 
 def test_the_lock_of_a_killed_run_is_released(tmp_path: Path) -> None:
     lock_of(tmp_path, gone())
-    assert pulumi_run.release_dead_locks("lab", tmp_path)
+    assert pulumi_process.release_dead_locks("lab", tmp_path)
 
 
 def test_locks_of_living_and_foreign_runs_are_left_alone(tmp_path: Path) -> None:
-    assert not pulumi_run.release_dead_locks("lab", tmp_path)
+    assert not pulumi_process.release_dead_locks("lab", tmp_path)
     lock_of(tmp_path, gone(), name="staging")
-    assert not pulumi_run.release_dead_locks("lab", tmp_path)
+    assert not pulumi_process.release_dead_locks("lab", tmp_path)
     lock_of(tmp_path, gone(), hostname="elsewhere")
-    assert not pulumi_run.release_dead_locks("lab", tmp_path)
+    assert not pulumi_process.release_dead_locks("lab", tmp_path)
     lock_of(tmp_path / "second", gone())
     lock_of(tmp_path / "second", os.getpid())
-    assert not pulumi_run.release_dead_locks("lab", tmp_path / "second")
+    assert not pulumi_process.release_dead_locks("lab", tmp_path / "second")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from infra.contract import Contract, parse
 from till.errors import TillError, UsageError
 from till.paths import CHECKOUT, VENV_BIN
-from till.pulumi_run import release_dead_locks, stream
+from till.stacks.pulumi_process import release_dead_locks, stream
 
 READ_TIMEOUT_S = 120
 UP_TIMEOUT_S = 900

@@ -12,9 +12,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.till.conftest import CANARY, contract_of, host
-from till import stack
 from till.errors import UsageError
 from till.paths import VENV_BIN
+from till.stacks import stack
 
 # One of this project's stacks; in the test's backend it is another one.
 NAME = "staging"
