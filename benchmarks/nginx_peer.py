@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from till.errors import TillError
+from till.hosts.session import Workplace
 from till.thresholds import host_policy
-from till.workplace import Workplace
 
 PORT = 8444
 FOLDER = "/run/till-nginx"

@@ -25,10 +25,10 @@ from benchmarks import settings, switch_outcome, switching
 from till import lease, redact
 from till.change import change
 from till.errors import TillError
+from till.hosts.session import opened
 from till.progress import Progress
 from till.rollout.vps import Edges
 from till.stacks import stack
-from till.workplace import opened
 
 BARS = Path(__file__).with_name("switch_bars.yml")
 INTERRUPTED = 130

@@ -11,13 +11,14 @@ from benchmarks.switch_outcome import Switch
 from benchmarks.visits import Visit
 from benchmarks.visits_apart import VisitsApart
 from infra.contract import Contract, Host, Role
-from till import deploy, deploy_record, flow, host_program, probe, release, rollback, slots
+from till import deploy, deploy_record, flow, probe, release, rollback, slots
 from till.errors import TillError, UsageError
+from till.hosts import programs
+from till.hosts.session import Workplace, opened
 from till.progress import Progress
 from till.rollout.vps import TIMEOUT_S, Edges
 from till.slots import Slots
 from till.thresholds import thresholds
-from till.workplace import Workplace, opened
 
 RESTART = "systemctl restart storefront@$(/opt/till-host/current/bin/slots show | {python})"
 ACTIVE = "/usr/bin/python3 -c \"import json, sys; print(json.load(sys.stdin)['active'])\""
@@ -109,7 +110,7 @@ class Bench:
         again = f"till status {self.workplace.contract.stack}"
 
         def ask(host: Host) -> None:
-            host_program.ask(self.workplace, host.name, "slots", "show", timeout_s=TIMEOUT_S, next_command=again)
+            programs.ask(self.workplace, host.name, "slots", "show", timeout_s=TIMEOUT_S, next_command=again)
 
         with VisitsApart(
             self.workplace.contract, self.per_s, limit_s=PEER_TIMEOUT_S + rounds * (pause_s + 2)

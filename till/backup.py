@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from infra.contract import Role
-from till import host_program
 from till.errors import GateSaidNo
+from till.hosts import programs
+from till.hosts.session import Workplace
 from till.progress import Progress
 from till.thresholds import thresholds
-from till.workplace import Workplace
 
 WATCH = "journalctl -u till-backup -n 50"
 
 
 def _repository(workplace: Workplace) -> str:
-    return host_program.host_with(workplace.contract, Role.BACKUP_REPOSITORY).name
+    return programs.host_with(workplace.contract, Role.BACKUP_REPOSITORY).name
 
 
 def now(workplace: Workplace, kind: str, repository: int, progress: Progress) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def now(workplace: Workplace, kind: str, repository: int, progress: Progress) ->
     """
     host = _repository(workplace)
     progress.say(f"{host} makes a backup")
-    made: dict[str, Any] = host_program.ask_detached(
+    made: dict[str, Any] = programs.ask_detached(
         workplace, host, "till-backup-now", "backup", "now", *(["--type", kind] if kind else []), *_one(repository),
         timeout_s=thresholds()["backup"]["deadline_s"], next_command=f"ssh {host} {WATCH}",
     )  # fmt: skip
@@ -34,7 +34,7 @@ def now(workplace: Workplace, kind: str, repository: int, progress: Progress) ->
 
 def facts(workplace: Workplace) -> dict[str, Any]:
     """What the repository holds, and `faults`: sentences for what is not as policy wants it."""
-    found: dict[str, Any] = host_program.ask(
+    found: dict[str, Any] = programs.ask(
         workplace, _repository(workplace), "backup", "facts",
         timeout_s=thresholds()["backup"]["facts_deadline_s"], next_command=f"till status {workplace.contract.stack}",
     )  # fmt: skip
@@ -49,7 +49,7 @@ def verify(workplace: Workplace, repository: int, progress: Progress) -> dict[st
     """Read every backup and segment and look for gaps; GateSaidNo when the facts are not as policy wants them."""
     host, stack = _repository(workplace), workplace.contract.stack
     progress.say(f"{host} reads the whole repository")
-    read: dict[str, Any] = host_program.ask_detached(
+    read: dict[str, Any] = programs.ask_detached(
         workplace, host, "till-backup-verify-now", "backup", "verify", *_one(repository),
         timeout_s=thresholds()["backup"]["deadline_s"], next_command="less docs/runbooks/backup.md",
     )  # fmt: skip

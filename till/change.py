@@ -9,9 +9,9 @@ from typing import Any
 
 from till import journal, journal_head, lock, redact
 from till.errors import TillError
+from till.hosts.session import Workplace
 from till.paths import journal_file, lock_file
 from till.progress import Progress
-from till.workplace import Workplace
 
 # Of what was measured until a failure, what a journal entry keeps.
 KEPT_FACTS = (

@@ -6,12 +6,12 @@ import json
 import shlex
 from typing import Any
 
-from till import host_program, play
 from till.errors import TillError
+from till.hosts import play, programs
+from till.hosts.session import Workplace
 from till.paths import CHECKOUT
 from till.progress import Progress
 from till.stacks import stack
-from till.workplace import Workplace
 
 RESULT = "/var/lib/till/config-backup.json"
 SHOWN = ("at", "ok", "snapshot_id", "files", "bytes", "duration_s")
@@ -41,7 +41,7 @@ def push(workplace: Workplace, progress: Progress) -> dict[str, Any]:
 
 def _told(workplace: Workplace, host: str) -> dict[str, Any]:
     answer = workplace.ssh(host, shlex.join(["cat", RESULT]))
-    host_program.require_reached(host, answer.returncode, answer.stderr, f"till status {workplace.contract.stack}")
+    programs.require_reached(host, answer.returncode, answer.stderr, f"till status {workplace.contract.stack}")
     if answer.returncode != 0:
         raise TillError(f"host {host} tells nothing of its config backup: {answer.stderr.strip()[-300:]}")
     facts = json.loads(answer.stdout)

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import Any
 
 from infra.contract import Contract, Role
-from till.workplace import Workplace
+from till.hosts.session import Workplace
 
 # Patroni's REST API, asked on a member's host: patronictl would take a hundred times the processor time. Without a
 # majority of the consensus store Patroni tells what it knew last, so that is asked first.

@@ -9,12 +9,12 @@ from typing import Any, NoReturn
 from till import deploy_papers, deploy_record, lease, release, serving, ship, slots, watch
 from till.deploy_record import Record
 from till.errors import GateSaidNo, HostUnreachable, Interrupted, TillError, Unexpected, error_of
+from till.hosts.session import Workplace
 from till.progress import Progress
 from till.rollout import ledger, migrations, plan, preview
 from till.rollout.vps import Edges, Intent
 from till.rollout.walk import Walk
 from till.thresholds import thresholds
-from till.workplace import Workplace
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import Any
 from till import drill_report, journal, journal_head, lease
 from till.drills import failover, restore, unit
 from till.errors import GateSaidNo
+from till.hosts.session import Workplace, opened
 from till.lock import held, records
 from till.paths import journal_file, lock_file, records_lock_file
 from till.progress import Progress
 from till.stacks import stack
-from till.workplace import Workplace, opened
 
 # Of a drill, what a journal entry keeps.
 FACTS = (

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from infra.contract import Role
-from till import host_program, successor
+from till import successor
 from till.errors import TillError
+from till.hosts import programs
+from till.hosts.session import Workplace
 from till.progress import Progress
 from till.thresholds import thresholds
-from till.workplace import Workplace
 
 
 def hold(workplace: Workplace, site: str, progress: Progress) -> None:
@@ -32,7 +33,7 @@ def _remember(workplace: Workplace, site: str, progress: Progress, *words: str) 
     reasons = []
     for host in sorted(asked, key=lambda one: one.site != site):
         try:
-            host_program.ask(
+            programs.ask(
                 workplace, host.name, "failback", *words,
                 timeout_s=thresholds()["failover"]["remember_deadline_s"],
                 next_command=f"till status {workplace.contract.stack}",

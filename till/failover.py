@@ -8,12 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-from till import copies, host_program, probe, public_names, restore, smoke, status, successor
+from till import copies, probe, public_names, restore, smoke, status, successor
 from till.errors import GateSaidNo, TillError
+from till.hosts import programs
+from till.hosts.session import Workplace
 from till.progress import Progress
 from till.successor import SYNCHRONOUS, Seen
 from till.thresholds import host_policy, thresholds
-from till.workplace import Workplace
 
 POLL_INTERVAL_S = 0.2
 # A look asks every host.
@@ -105,7 +106,7 @@ def _hand_over(workplace: Workplace, leader: str, to: str, progress: Progress) -
     """The move itself, by the new leader's host; GateSaidNo with Patroni's words when nothing moved."""
     deadline_s, again = thresholds()["failover"]["promotion_deadline_s"], f"till status {workplace.contract.stack}"
     progress.say(f"{leader} hands over to {to}")
-    measured: dict[str, Any] = host_program.ask(
+    measured: dict[str, Any] = programs.ask(
         workplace, to, "switchover", leader, str(deadline_s), timeout_s=deadline_s + 30, next_command=again
     )
     if "refused" in measured:

@@ -7,14 +7,12 @@ from typing import Any
 
 from infra.contract import Contract
 from till import (
-    artefacts,
     challenges,
     config_backup,
     deploy,
     git_source,
     journal,
     lease,
-    play,
     public_names,
     redact,
     release,
@@ -28,12 +26,13 @@ from till import (
 )
 from till.change import change
 from till.errors import Refused
-from till.outcome import PlayResult
+from till.hosts import artefacts, play
+from till.hosts.play_result import PlayResult
+from till.hosts.session import opened
 from till.paths import CHECKOUT, STATE
 from till.progress import Progress
 from till.rollout import plan
 from till.stacks import stack
-from till.workplace import opened
 
 FIRST_RELEASE = "v1.0.0-paypal"
 STOREFRONT = CHECKOUT / "services" / "storefront"

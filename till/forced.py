@@ -6,12 +6,13 @@ import time
 from typing import Any
 
 from infra.contract import Contract, Role
-from till import failover, host_program, restore, successor
+from till import failover, restore, successor
 from till.errors import GateSaidNo, Refused, TillError
+from till.hosts import programs
+from till.hosts.session import Workplace
 from till.progress import Progress
 from till.successor import SYNCHRONOUS, Seen
 from till.thresholds import thresholds
-from till.workplace import Workplace
 
 POLL_INTERVAL_S = 0.2
 RELEASE_TIMEOUT_S = 30
@@ -55,7 +56,7 @@ def _release(workplace: Workplace, seen: Seen, progress: Progress) -> dict[str, 
         return {"released": False, "reason": "nobody leads any more"}
     if not copy or copy in seen.unreached:
         return {"released": False, "reason": "no synchronous copy is reached"}
-    told: dict[str, Any] = host_program.ask(
+    told: dict[str, Any] = programs.ask(
         workplace, copy, "lease-release", "now", seen.leader,
         timeout_s=RELEASE_TIMEOUT_S, next_command=f"till status {workplace.contract.stack}",
     )  # fmt: skip

@@ -14,10 +14,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from till.errors import TillError, UsageError
+from till.hosts.session import environment
 from till.progress import Progress
 from till.source import Source
 from till.toolchain import NETWORK_ENVIRONMENT
-from till.workplace import environment
 
 FETCH_TIMEOUT_S = 300
 LOCAL_TIMEOUT_S = 60

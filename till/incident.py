@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from infra.contract import Host
-from till import host_program, journal, probe
+from till import journal, probe
 from till.errors import HostUnreachable, TillError, UsageError
+from till.hosts import programs
+from till.hosts.session import Workplace
 from till.paths import CHECKOUT, STATE, journal_file
 from till.thresholds import thresholds
-from till.workplace import Workplace
 from till_host.notifications import incident_document
 
 TEMPLATE = CHECKOUT / "templates" / "incident.md.j2"
@@ -26,7 +27,7 @@ def found(workplace: Workplace) -> tuple[list[dict[str, Any]], dict[str, str]]:
 
     def kept(host: Host) -> list[dict[str, Any]] | str:
         try:
-            events: list[dict[str, Any]] = host_program.ask(
+            events: list[dict[str, Any]] = programs.ask(
                 workplace, host.name, "notify", "events",
                 timeout_s=thresholds()["incident"]["deadline_s"], next_command=f"till status {stack}",
             )  # fmt: skip

@@ -32,8 +32,8 @@ def incident_show(
 
 def listed(stack: str) -> dict[str, Any]:
     from till import incident, post_mortem
+    from till.hosts.session import opened
     from till.stacks.stack import contract
-    from till.workplace import opened
 
     with opened(contract(stack)) as workplace:
         every, silent = incident.found(workplace)
@@ -43,8 +43,8 @@ def listed(stack: str) -> dict[str, Any]:
 
 def shown(stack: str, name: str, progress: Progress) -> dict[str, Any]:
     from till import incident, post_mortem
+    from till.hosts.session import opened
     from till.stacks.stack import contract
-    from till.workplace import opened
 
     begun = post_mortem.written(stack)
     named = next((one for one in begun if one["id"] == name), None)

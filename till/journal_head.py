@@ -14,11 +14,12 @@ from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from infra.contract import Role
-from till import host_program, journal
+from till import journal
 from till.errors import TillError
+from till.hosts import programs
+from till.hosts.session import Workplace
 from till.paths import CHECKOUT, journal_file
 from till.thresholds import thresholds
-from till.workplace import Workplace
 
 HEADS = "/var/lib/till/journal-heads.jsonl"
 State = Literal["same", "ahead", "shortened", "forked", "unknown"]
@@ -115,10 +116,10 @@ def parsed(text: str, stack: str) -> list[dict[str, Any]]:
 
 
 def _ask(workplace: Workplace, script: str) -> str:
-    host = host_program.host_with(workplace.contract, Role.BACKUP_REPOSITORY).name
+    host = programs.host_with(workplace.contract, Role.BACKUP_REPOSITORY).name
     done = workplace.ssh(host, shlex.join(["sh", "-c", script]), timeout_s=thresholds()["journal"]["head_deadline_s"])
     again = f"till status {workplace.contract.stack}"
-    host_program.require_reached(host, done.returncode, done.stderr, again)
+    programs.require_reached(host, done.returncode, done.stderr, again)
     if done.returncode:
         raise TillError(f"host {host} says: {done.stderr.strip()[-300:]}", again)
     return done.stdout

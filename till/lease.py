@@ -17,11 +17,11 @@ from typing import Any
 
 from till import lock
 from till.errors import HostUnreachable, Refused, TillError
+from till.hosts.session import Workplace
 from till.lease_road import Road, reached
 from till.paths import lock_file
 from till.progress import Progress
 from till.thresholds import thresholds
-from till.workplace import Workplace
 
 RETRY_S = 0.5
 DECIDED = ("token", "refused", "gone")

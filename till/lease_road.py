@@ -13,11 +13,12 @@ from contextlib import suppress
 from typing import Any
 
 from infra.contract import Role
-from till import host_program, probe
+from till import probe
 from till.errors import HostUnreachable, TillError
-from till.host_program import FOLDER, NOT_THERE
+from till.hosts import programs
+from till.hosts.programs import FOLDER, NOT_THERE
+from till.hosts.session import UNREACHED, Workplace
 from till.thresholds import thresholds
-from till.workplace import UNREACHED, Workplace
 
 END_S = 2.0
 
@@ -101,7 +102,7 @@ def holder(workplace: Workplace, unreached: Collection[str]) -> dict[str, Any] |
     faults = []
     for host in members:
         try:
-            told: dict[str, Any] = host_program.ask(
+            told: dict[str, Any] = programs.ask(
                 workplace, host, "lease", "show", timeout_s=thresholds()["lease"]["start_deadline_s"],
                 next_command=f"till status {workplace.contract.stack}",
             )  # fmt: skip

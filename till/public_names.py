@@ -7,9 +7,9 @@ from typing import Any
 from infra.contract import Contract, Host
 from till import copies, dns_provider
 from till.errors import TillError
+from till.hosts.session import Workplace
 from till.progress import Progress
 from till.public_zone import edges, service_names, site_to_lead
-from till.workplace import Workplace
 
 TAG = "nameserver"
 

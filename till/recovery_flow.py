@@ -7,9 +7,9 @@ from typing import Any
 
 from till import backup, config_backup, failback, failover, forced, lease, public_names, redact, restore, successor
 from till.change import change
+from till.hosts.session import opened
 from till.progress import Progress
 from till.stacks import stack
-from till.workplace import opened
 
 
 def backup_now(name: str, kind: str, repository: int, progress: Progress) -> dict[str, Any]:

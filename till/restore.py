@@ -6,10 +6,11 @@ import time
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-from till import backup, copies, host_program, play, probe, slots, smoke, status
+from till import backup, copies, probe, slots, smoke, status
 from till.errors import Refused, TillError, UsageError
+from till.hosts import play, programs
+from till.hosts.session import Workplace
 from till.progress import Progress
-from till.workplace import Workplace
 
 # What the host's own state of a restore is worth to whoever asked for it.
 TOLD = (
@@ -31,7 +32,7 @@ def unfinished(workplace: Workplace) -> dict[str, dict[str, Any]]:
 
     def state(host: Host) -> dict[str, Any]:
         try:
-            found: dict[str, Any] = host_program.ask(
+            found: dict[str, Any] = programs.ask(
                 workplace, host.name, "restore", "state", timeout_s=30, next_command="till status"
             )
         except TillError:
@@ -82,7 +83,7 @@ def run(workplace: Workplace, to: str, repository: int, host: str, leads: str, p
     variables = {"restore_host": host, "restore_to": to, "restore_repository": repository, "restore_leader": leads}
     played = play.run(workplace, "restore.yml", progress, variables)
     played.raise_for_failure(contract, again)
-    state: dict[str, Any] = host_program.ask(
+    state: dict[str, Any] = programs.ask(
         workplace, host, "restore", "state", timeout_s=30, next_command=f"till status {contract.stack}"
     )
     result = {**{key: state[key] for key in TOLD if key in state}, "host": host, "restored": True}
@@ -91,8 +92,8 @@ def run(workplace: Workplace, to: str, repository: int, host: str, leads: str, p
     result["rto_s"] = round(time.monotonic() - began, 1)
     # From here on the road back is a backup of the new timeline, also in a repository that was lost with the database.
     try:
-        repository_host = host_program.host_with(contract, Role.BACKUP_REPOSITORY).name
-        host_program.ask(workplace, repository_host, "backup", "stanza", timeout_s=180, next_command=again)
+        repository_host = programs.host_with(contract, Role.BACKUP_REPOSITORY).name
+        programs.ask(workplace, repository_host, "backup", "stanza", timeout_s=180, next_command=again)
         # The one elsewhere gets its own by the timer: a store that is away must not keep a restore from its end.
         result["backup"] = backup.now(workplace, "", 1, progress)["label"]
     except TillError as reason:
@@ -101,7 +102,7 @@ def run(workplace: Workplace, to: str, repository: int, host: str, leads: str, p
             f"till provision {contract.stack} --tags backup_repository, then {again}",
             result,
         ) from None
-    host_program.ask(workplace, host, "restore", "finish", timeout_s=600, next_command=again)
+    programs.ask(workplace, host, "restore", "finish", timeout_s=600, next_command=again)
     return result
 
 

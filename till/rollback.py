@@ -9,12 +9,12 @@ from infra.contract import Contract
 from till import deploy_papers, deploy_record, lease, release, serving, slots, watch
 from till.deploy_record import Record
 from till.errors import GateSaidNo, TillError, UsageError
+from till.hosts.session import Workplace
 from till.progress import Progress
 from till.rollout import migrations
 from till.rollout.vps import Edges, Intent
 from till.slots import Slots
 from till.thresholds import thresholds
-from till.workplace import Workplace
 
 
 def goal(contract: Contract, found: dict[str, Slots], records: list[Record], version: str) -> str:

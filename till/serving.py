@@ -7,9 +7,9 @@ from typing import Any
 
 from till import gates, probe, release, smoke
 from till.errors import GateSaidNo
+from till.hosts.session import Workplace
 from till.progress import Progress
 from till.thresholds import thresholds
-from till.workplace import Workplace
 
 WAIT_STEP_S = 0.3
 

@@ -6,9 +6,10 @@ import json
 from dataclasses import dataclass
 
 from infra.contract import Host, Role
-from till import host_program, probe
+from till import probe
 from till.errors import TillError
-from till.workplace import Workplace
+from till.hosts import programs
+from till.hosts.session import Workplace
 
 STATE_FILE = "/var/lib/till/slots.json"
 # The shell's words where there is no such file yet.
@@ -41,7 +42,7 @@ def read(workplace: Workplace) -> dict[str, Slots]:
     def one(place: Host) -> Slots:
         host = place.name
         answer = workplace.ssh(host, f"cat {STATE_FILE}")
-        host_program.require_reached(host, answer.returncode, answer.stderr, f"till status {workplace.contract.stack}")
+        programs.require_reached(host, answer.returncode, answer.stderr, f"till status {workplace.contract.stack}")
         if answer.returncode != 0:
             if MISSING in answer.stderr:
                 return Slots()

@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-from till import copies, host_program, lease_road, probe, public_zone
+from till import copies, lease_road, probe, public_zone
 from till.errors import TillError
+from till.hosts import programs as host_programs
+from till.hosts.session import Workplace
 from till.thresholds import host_policy, thresholds
-from till.workplace import Workplace
 
 UNKNOWN = "unknown"
 SITE_ORDER = "/var/lib/till-site-order/order"
@@ -72,7 +73,7 @@ def programs(workplace: Workplace, unreached: Collection[str] = ()) -> dict[str,
 
     def one(host: Host) -> str:
         # By itself `readlink` fails with 1 where there is no link.
-        done = workplace.ssh(host.name, f"readlink {host_program.PACKAGE}")
+        done = workplace.ssh(host.name, f"readlink {host_programs.PACKAGE}")
         return done.stdout.strip().rpartition("/")[2] if done.returncode in (0, 1) else UNKNOWN
 
     return probe.at_once(one, [host for host in workplace.contract.hosts if host.name not in unreached])

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from till.errors import UsageError
-from till.workplace import environment
+from till.hosts.session import environment
 from tools import go, paths
 from tools.command import output
 from tools.failure import StepFailed

@@ -12,14 +12,15 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from infra.contract import Role
-from till import deploy_papers, deploy_record, host_program, journal, journal_head, lock, release
+from till import deploy_papers, deploy_record, journal, journal_head, lock, release
 from till.deploy_record import Gate, GateVerdict, Record, Step
 from till.errors import TillError
+from till.hosts import programs
+from till.hosts.session import Workplace
 from till.paths import journal_file, records_lock_file
 from till.progress import Progress
 from till.rollout.vps import Intent
 from till.thresholds import thresholds
-from till.workplace import Workplace
 
 PROGRAM = "release-watch"
 BY = "till-release-watch@"
@@ -173,11 +174,11 @@ def _sha256(workplace: Workplace, version: str) -> str:
 
 def _asked(workplace: Workplace, *words: str, given: Facts | None = None) -> Any:
     """The program's answer; raises HostUnreachable, TillError, or UsageError where no host has Prometheus."""
-    host = host_program.host_with(workplace.contract, Role.MONITORING).name
+    host = programs.host_with(workplace.contract, Role.MONITORING).name
     again, timeout_s = f"till status {workplace.contract.stack}", thresholds()["watch"]["request_deadline_s"]
     if given is None:
-        return host_program.ask(workplace, host, PROGRAM, *words, timeout_s=timeout_s, next_command=again)
-    process = workplace.talk(host, shlex.join([f"{host_program.FOLDER}/{PROGRAM}", *words]))
+        return programs.ask(workplace, host, PROGRAM, *words, timeout_s=timeout_s, next_command=again)
+    process = workplace.talk(host, shlex.join([f"{programs.FOLDER}/{PROGRAM}", *words]))
     try:
         told, said = process.communicate(json.dumps(given).encode(), timeout=timeout_s)
     except subprocess.TimeoutExpired:
@@ -185,7 +186,7 @@ def _asked(workplace: Workplace, *words: str, given: Facts | None = None) -> Any
         process.communicate()
         raise TillError(f"{host}: {PROGRAM} {words[0]} took longer than {timeout_s} s", again) from None
     fault = said.decode(errors="replace").strip().removeprefix(f"{PROGRAM}: ")[-600:]
-    host_program.require_reached(host, process.returncode, fault, again)
+    programs.require_reached(host, process.returncode, fault, again)
     if process.returncode != 0:
         raise TillError(f"{host}: {fault or f'{PROGRAM} ended with {process.returncode}'}", again)
     return json.loads(told)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from till import journal, redact, watch
 from till.change import change
+from till.hosts.session import opened
 from till.progress import Progress
 from till.stacks import stack
-from till.workplace import opened
 
 if TYPE_CHECKING:
     from till.watch_cli import shown_by

@@ -153,7 +153,7 @@ def test_deploys_and_rollbacks_take_turns(monkeypatch: pytest.MonkeyPatch) -> No
 def test_hosts_are_asked_as_often_as_for_switches_and_nothing_is_switched(monkeypatch: pytest.MonkeyPatch) -> None:
     edges, asked = Edges(), list[tuple[str, ...]]()
     edges.hosts = [SimpleNamespace(name="alpha"), SimpleNamespace(name="bravo")]
-    monkeypatch.setattr(switching.host_program, "ask", lambda _, *words, **__: asked.append(words))
+    monkeypatch.setattr(switching.programs, "ask", lambda _, *words, **__: asked.append(words))
     assert bench(edges, monkeypatch).idle(3, 0)
     assert sorted(set(asked)) == [("alpha", "slots", "show"), ("bravo", "slots", "show")]
     assert len(asked) == 2 * (3 + 2 + 3) and edges.asked == []

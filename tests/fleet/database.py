@@ -16,9 +16,9 @@ from tests.fleet.places import edges, first, site_of
 from tests.policy import POLICY
 from till import backup, restore, status
 from till.errors import TillError
+from till.hosts.session import opened
 from till.paths import CHECKOUT, VENV_BIN
 from till.stacks import stack
-from till.workplace import opened
 
 REPOSITORY = "/var/lib/pgbackrest"
 CONF = "/etc/pgbackrest/pgbackrest.conf"

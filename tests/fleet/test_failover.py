@@ -18,8 +18,8 @@ from tests.fleet.load import Load
 from tests.fleet.places import edges, other_edge, site_of
 from tests.fleet.reconcile import reconciled
 from till import copies, journal
+from till.hosts.session import opened
 from till.paths import journal_file
-from till.workplace import opened
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]
 MOVES = 10

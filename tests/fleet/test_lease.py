@@ -18,10 +18,10 @@ from tests.fleet.database import well_again
 from tests.fleet.faults import paused
 from till import lease, lease_road
 from till.errors import Refused, TillError
+from till.hosts.session import Workplace, opened
 from till.paths import CHECKOUT, VENV_BIN
 from till.progress import Progress
 from till.thresholds import thresholds
-from till.workplace import Workplace, opened
 
 pytestmark = [pytest.mark.fleet, pytest.mark.usefixtures("unwatched"), pytest.mark.timeout(1200)]
 POLICY = thresholds()["lease"]
@@ -32,7 +32,7 @@ RUNNER = f"""
 import sys
 from till import lease
 from till.stacks import stack
-from till.workplace import opened
+from till.hosts.session import opened
 lease.place = lambda _: "another machine"
 with opened(stack.contract({STACK!r})) as workplace, lease.held(workplace, "deploy v7.7.7-elsewhere") as held:
     print(held.token, flush=True)

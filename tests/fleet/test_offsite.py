@@ -23,10 +23,11 @@ from tests.fleet.database import (
     write_wal,
 )
 from tests.fleet.faults import fault
-from till import artefacts, play, probe, smoke
+from till import probe, smoke
 from till.errors import TillError
+from till.hosts import artefacts, play
+from till.hosts.session import opened
 from till.progress import Progress
-from till.workplace import opened
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]
 # A segment's own interval is 5 s, and one try at the store that is away takes as long.

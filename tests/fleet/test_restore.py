@@ -12,9 +12,9 @@ from infra.contract import Contract
 from tests.fleet.conftest import STACK, inside, till
 from tests.fleet.database import archived, faults, leader, until, well_told
 from till import probe, smoke
+from till.hosts.session import SWEEP_AFTER_S
 from till.paths import CHECKOUT, VENV_BIN
 from till.progress import Progress
-from till.workplace import SWEEP_AFTER_S
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]
 

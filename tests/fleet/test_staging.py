@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from till.hosts.session import SWEEP_AFTER_S
 from till.paths import CHECKOUT, VENV_BIN
-from till.workplace import SWEEP_AFTER_S
 
 pytestmark = [pytest.mark.fleet, pytest.mark.matrix, pytest.mark.slow, pytest.mark.timeout(3600)]
 NAME = "staging-walk"

@@ -11,8 +11,8 @@ from testinfra.host import Host as Machine
 
 from infra.contract import Contract, Host, Role
 from tests.hosts.shell import Shell
+from till.hosts.session import opened
 from till.stacks import stack
-from till.workplace import opened
 
 STACK = os.environ.get("TILL_STACK", "")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from testinfra.backend.base import BaseBackend, CommandResult
 
-from till.workplace import Workplace
+from till.hosts.session import Workplace
 
 # Runs each line's command as /bin/sh would; bytes pass as latin-1, whatever they are.
 AGENT = """

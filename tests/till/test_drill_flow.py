@@ -12,7 +12,7 @@ import pytest
 
 from till import drill_flow, journal, journal_head, paths
 from till.drills import restore, unit
-from till.workplace import Workplace
+from till.hosts.session import Workplace
 
 RESULTS = [{"name": f"restore-{number}", "at": f"179563410{number}"} for number in range(2)]
 NOBODY = cast(Workplace, None)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.till.rollouts import INTENTS, NEW, WORKPLACE
-from till import host_program
 from till.errors import HostUnreachable, TillError
+from till.hosts import programs
 from till.rollout import vps
 from till.rollout.vps import Edges, Intent
 
@@ -33,7 +33,7 @@ class Hosts:
 @pytest.fixture
 def hosts(monkeypatch: pytest.MonkeyPatch) -> Hosts:
     found = Hosts()
-    monkeypatch.setattr(host_program, "ask", found.ask)
+    monkeypatch.setattr(programs, "ask", found.ask)
     return found
 
 

@@ -11,8 +11,8 @@ from infra.contract import Contract
 from tests.till.conftest import QUIET, contract_of, host
 from till import failover, thresholds
 from till.errors import GateSaidNo
+from till.hosts.session import Workplace
 from till.successor import NotYet, Seen
-from till.workplace import Workplace
 
 LEADS = {"name": "alpha", "role": "Leader", "state": "running", "lag_mb": None}
 COPY = {"name": "bravo", "role": "Sync Standby", "state": "streaming", "lag_mb": 4.0}

@@ -19,9 +19,9 @@ from tests.store import ADDRESSES, Store
 from tests.till.conftest import contract_of, host
 from till import lease, probe
 from till.errors import HostUnreachable, Refused, TillError
+from till.hosts.session import Workplace
 from till.progress import Progress
 from till.thresholds import thresholds
-from till.workplace import Workplace
 
 MEMBERS = ("alpha", "bravo", "ops")
 FAST = {"lifetime_s": 4, "beat_s": 0.5, "answer_deadline_s": 4, "start_deadline_s": 10, "reach_timeout_s": 2}

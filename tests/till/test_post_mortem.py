@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from till import incident, post_mortem, workplace
+from till import incident, post_mortem
 from till.cli import app
 from till.deploy_record import Gate, Record, Sample, Step
+from till.hosts import session
 from till.stacks import stack
 from till_host.notifications.incident_document import PEOPLE
 
@@ -136,7 +137,7 @@ def test_till_incident_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert json.loads(answer.stdout)["document"] == str(path)
     assert "Post-mortem: v1.1.0" in CliRunner().invoke(app, ["incident", "show", "lab", RECORD.name]).stdout
     monkeypatch.setattr(stack, "contract", lambda name: name)
-    monkeypatch.setattr(workplace, "opened", nullcontext)
+    monkeypatch.setattr(session, "opened", nullcontext)
     lost = [
         {"id": "20270115T080000Z-alpha", "began": 1.8e9, "ended": None, "lost": ["alpha"], "measured": {}, "events": []}
     ]

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from tests.till.rollouts import INTENTS, NEW, Clock, walk
-from till import host_program, smoke
+from till import smoke
 from till.errors import GateSaidNo, HostUnreachable
+from till.hosts import programs
 from till.rollout import ledger, preview, usage
 from till.thresholds import thresholds
 
@@ -39,7 +40,7 @@ class Hosts:
 @pytest.fixture
 def hosts(monkeypatch: pytest.MonkeyPatch) -> Hosts:
     found = Hosts()
-    monkeypatch.setattr(host_program, "ask", found.ask)
+    monkeypatch.setattr(programs, "ask", found.ask)
     return found
 
 
@@ -139,7 +140,7 @@ def test_a_few_that_are_bad_once_are_asked_for_again_and_what_is_bad_again_is_no
         hosts.slots["alpha", "green"][bad] = some if rounds < mends_in else 0
         return hosts.ask(workplace, host, program, verb, *words, **how)
 
-    monkeypatch.setattr(host_program, "ask", ask)
+    monkeypatch.setattr(programs, "ask", ask)
     for mends_in in (2, LOOKS):
         rounds, one = 0, walk(Clock())
         preview.run(one)
@@ -192,7 +193,7 @@ def test_a_host_that_is_not_reached_is_no_verdict(monkeypatch: pytest.MonkeyPatc
     def away(*_: Any, **__: Any) -> Any:
         raise HostUnreachable("host bravo can't be reached")
 
-    monkeypatch.setattr(host_program, "ask", away)
+    monkeypatch.setattr(programs, "ask", away)
     with pytest.raises(HostUnreachable, match="bravo"):
         preview.run(walk(Clock()))
 

@@ -9,7 +9,8 @@ from urllib.parse import quote
 import pytest
 
 from tests.till.conftest import CANARY, contract_of, host
-from till import inventory, redact
+from till import redact
+from till.hosts import inventory
 
 KEY = "-----BEGIN KEY-----\n" + "A" * 40 + "\n" + "B" * 40 + "\n-----END KEY-----\n"
 

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from tests.till.rollouts import FLEET, NEW, OLD
 from till import ship
 from till.errors import GateSaidNo, HostUnreachable
-from till.outcome import Failure, PlayResult
+from till.hosts.play_result import Failure, PlayResult
 from till.paths import CHECKOUT, PLAYBOOKS
 
 NO_ROOM = Failure("bravo", "Look for the slot, the release and room for it", "no room on bravo")

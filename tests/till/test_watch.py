@@ -25,9 +25,9 @@ from till import deploy_papers, deploy_record, journal, journal_head, lock, path
 from till.cli import app as till
 from till.deploy_record import Record
 from till.errors import HostUnreachable, TillError
+from till.hosts.session import UNREACHED, Workplace
 from till.rollout.vps import Intent
 from till.stacks import stack
-from till.workplace import UNREACHED, Workplace
 
 NEW, OLD = "v2.0.0", "v1.0.0"
 AT = 1_795_634_100.25

@@ -7,12 +7,13 @@ import socket
 from typing import Any
 
 from infra.contract import Contract
-from till import drill_report, failover, host_program, successor
+from till import drill_report, failover, successor
 from till.drills import unit
 from till.errors import GateSaidNo, HostUnreachable, Interrupted, Refused, TillError, UsageError
+from till.hosts import programs
+from till.hosts.session import Workplace
 from till.progress import Progress
 from till.thresholds import host_policy, thresholds
-from till.workplace import Workplace
 
 KIND = "failover"
 UNIT = "till-drill-failover.service"
@@ -66,7 +67,7 @@ def run(workplace: Workplace, fault: str, override: str, progress: Progress) -> 
     unit.refuse_second(workplace)
     before = {result["name"] for result in unit.results(workplace, KIND)}
     by = f"{getpass.getuser()}@{socket.gethostname()}"
-    told = host_program.ask(
+    told = programs.ask(
         workplace, host, PROGRAM, "request", fault, "--override", override, "--by", by,
         timeout_s=thresholds()["drill_failover"]["request_deadline_s"], next_command=f"till status {stack}",
     )  # fmt: skip

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from till import drill_report, host_program
+from till import drill_report
 from till.drills import unit
 from till.errors import GateSaidNo, Interrupted, TillError
+from till.hosts import programs
+from till.hosts.session import Workplace
 from till.progress import Progress
 from till.thresholds import thresholds
-from till.workplace import Workplace
 
 KIND = "restore"
 UNITS = {1: "till-drill-restore.service", 2: "till-drill-restore-offsite.service"}
@@ -21,7 +22,7 @@ def run(workplace: Workplace, repository: int, progress: Progress) -> dict[str, 
     unit.refuse_second(workplace)
     before = {result["name"] for result in unit.results(workplace, KIND)}
     started = workplace.ssh(host, f"systemctl start --no-block {name}")
-    host_program.require_reached(host, started.returncode, started.stderr, f"till status {stack}")
+    programs.require_reached(host, started.returncode, started.stderr, f"till status {stack}")
     if started.returncode != 0:
         raise TillError(f"{host}: {name} does not start: {started.stderr.strip()[-600:]}", f"till provision {stack}")
     try:

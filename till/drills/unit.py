@@ -7,10 +7,10 @@ import time
 from typing import Any
 
 from infra.contract import Role
-from till import host_program
 from till.errors import TillError
+from till.hosts import programs
+from till.hosts.session import Workplace
 from till.progress import Progress
-from till.workplace import Workplace
 
 RESULTS = "/var/lib/till/drills"
 POLL_S = 1.0
@@ -19,14 +19,14 @@ UNITS = "'till-drill-*.service'"
 
 
 def host(workplace: Workplace) -> str:
-    return host_program.host_with(workplace.contract, Role.BACKUP_REPOSITORY).name
+    return programs.host_with(workplace.contract, Role.BACKUP_REPOSITORY).name
 
 
 def refuse_second(workplace: Workplace) -> None:
     """Raises TillError while any drill is under way: two would measure each other."""
     where, stack = host(workplace), workplace.contract.stack
     told = workplace.ssh(where, f"systemctl list-units --plain --no-legend --state={','.join(RUNNING)} {UNITS}")
-    host_program.require_reached(where, told.returncode, told.stderr, f"till status {stack}")
+    programs.require_reached(where, told.returncode, told.stderr, f"till status {stack}")
     if told.returncode == 0 and told.stdout.strip():
         raise TillError(f"{told.stdout.split()[0]} is under way on {where}", f"till drill list {stack}")
 
@@ -35,7 +35,7 @@ def results(workplace: Workplace, kind: str) -> list[dict[str, Any]]:
     """Every result of a kind ("restore", "failover") that the host keeps, oldest first; those of timers, too."""
     where = host(workplace)
     done = workplace.ssh(where, f"sh -c 'cat {RESULTS}/{kind}-*.json 2>/dev/null || true'")
-    host_program.require_reached(where, done.returncode, done.stderr, f"till status {workplace.contract.stack}")
+    programs.require_reached(where, done.returncode, done.stderr, f"till status {workplace.contract.stack}")
     decoder, text, found = json.JSONDecoder(), done.stdout.strip(), []
     while text:
         one, end = decoder.raw_decode(text)

@@ -8,15 +8,16 @@ from collections.abc import Callable
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-from till import backup, copies, host_program, journal, journal_head, probe, signoff, status
+from till import backup, copies, journal, journal_head, probe, signoff, status
 from till.drills import restore, unit
 from till.errors import TillError
+from till.hosts import programs
+from till.hosts.session import Workplace
 from till.paths import journal_file
 from till.release import Manifest
 from till.rollout.checks import DEPLOY, Unread
 from till.stacks import stack
 from till.thresholds import host_policy, thresholds
-from till.workplace import Workplace
 
 # Every rule, each with its state. Prometheus listens on its own host alone, and curl may be missing there.
 RULES = """
@@ -125,16 +126,16 @@ def _backups(workplace: Workplace) -> dict[str, Any]:
 
 
 def _logs(workplace: Workplace) -> str:
-    host = host_program.host_with(workplace.contract, Role.LOG_STORE).name
+    host = programs.host_with(workplace.contract, Role.LOG_STORE).name
     done = workplace.ssh(host, LOG_STORE, timeout_s=_limits()["request_timeout_s"])
-    host_program.require_reached(host, done.returncode, done.stderr, f"till status {workplace.contract.stack}")
+    programs.require_reached(host, done.returncode, done.stderr, f"till status {workplace.contract.stack}")
     return "" if done.returncode == 0 else f"the log store on {host} is {(done.stdout or done.stderr).strip()[-200:]}"
 
 
 def _alerts(workplace: Workplace) -> dict[str, Any]:
-    host = host_program.host_with(workplace.contract, Role.MONITORING).name
+    host = programs.host_with(workplace.contract, Role.MONITORING).name
     done = workplace.ssh(host, shlex.join(["python3", "-c", RULES]), timeout_s=_limits()["request_timeout_s"])
-    host_program.require_reached(host, done.returncode, done.stderr, f"till status {workplace.contract.stack}")
+    programs.require_reached(host, done.returncode, done.stderr, f"till status {workplace.contract.stack}")
     if done.returncode != 0:
         raise TillError(f"Prometheus on {host} does not answer: {done.stderr.strip()[-200:]}")
     return alerts(json.loads(done.stdout))

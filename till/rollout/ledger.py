@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from till import host_program
 from till.errors import GateSaidNo
+from till.hosts import programs
 from till.rollout.walk import Walk
 
 
@@ -23,7 +23,7 @@ def gate(walk: Walk, phase: str) -> None:
 
     def asked() -> dict[str, Any]:
         return dict(
-            host_program.ask(
+            programs.ask(
                 walk.workplace, host, "ledger", walk.intents[host].new_slot, *words,
                 timeout_s=policy["deadline_s"], next_command=f"till status {contract.stack}",
             )

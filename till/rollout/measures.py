@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from infra.contract import Role
-from till import host_program
+from till.hosts import programs
+from till.hosts.session import Workplace
 from till.rollout.counts import NOTHING, Counts, since
-from till.workplace import Workplace
 
 TIMEOUT_S = 15
 RESPONSES = "haproxy_server_http_responses_total"
@@ -42,9 +42,9 @@ def read(
     `limits_s`: above which time a request is slow, by measure. `unasked`: routes that no customer asks.
     """
     contract = workplace.contract
-    host = host_program.host_with(contract, Role.MONITORING).name
+    host = programs.host_with(contract, Role.MONITORING).name
     selector = f'{{job=~"traffic|slots",__name__=~"{"|".join(NAMES)}"}}[{window_s:g}s]'
-    told = host_program.ask(
+    told = programs.ask(
         workplace, host, "metrics", selector, timeout_s=TIMEOUT_S, next_command=f"till status {contract.stack}"
     )
     return readings(told["result"], told["now"], limits_s, set(unasked))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from infra.contract import Host
-from till import host_program, probe, release, smoke
+from till import probe, release, smoke
 from till.errors import GateSaidNo
+from till.hosts import programs
 from till.rollout import judge, ledger, usage
 from till.rollout.counts import NOTHING, Counts
 from till.rollout.walk import Walk
@@ -67,7 +68,7 @@ def _asked(walk: Walk) -> Asked:
     def one(host: Host) -> dict[str, dict[str, Any]]:
         intent = walk.intents[host.name]
         sides = {"new": intent.new_slot, **({"old": intent.old_slot} if intent.old_slot else {})}
-        found = host_program.ask(
+        found = programs.ask(
             walk.workplace, host.name, "slot-probe", "ask", *words, str(limit_s), ",".join(sides.values()),
             *_paths(walk.manifest), timeout_s=policy["deadline_s"],
             next_command=f"till status {walk.workplace.contract.stack}",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from infra.contract import Host
-from till import host_program, probe
+from till import probe
 from till.errors import GateSaidNo
+from till.hosts import programs
 
 if TYPE_CHECKING:
     from till.rollout.walk import Walk
@@ -20,7 +21,7 @@ def gate(walk: Walk, phase: str) -> None:
 
     def one(host: Host) -> dict[str, Any]:
         slot = walk.intents[host.name].new_slot
-        told: dict[str, Any] = host_program.ask(
+        told: dict[str, Any] = programs.ask(
             walk.workplace, host.name, "slot-probe", "usage", slot, timeout_s=TIMEOUT_S, next_command=again
         )
         return told

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.contract import Host, Role
-from till import host_program, probe
+from till import probe
 from till.errors import HostUnreachable, TillError
-from till.workplace import Workplace
+from till.hosts import programs
+from till.hosts.session import Workplace
 
 TIMEOUT_S = 30
 DRAIN_TIMEOUT_S = 60
@@ -100,7 +101,7 @@ class Edges:
 
         def one(host: Host) -> dict[str, Any] | TillError:
             try:
-                told: dict[str, Any] = host_program.ask(
+                told: dict[str, Any] = programs.ask(
                     self._workplace, host.name, "slots", *words(host), timeout_s=timeout_s, next_command=again
                 )
             except TillError as reason:

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 from till import release
 from till.deploy_record import Gate, Record, Step
 from till.errors import GateSaidNo, TillError
+from till.hosts.session import Workplace
 from till.progress import Progress
 from till.rollout import judge, measures, plan, usage
 from till.rollout.looks import Looks
 from till.rollout.measures import Tally
 from till.rollout.vps import Edges, Intent
 from till.thresholds import thresholds
-from till.workplace import Workplace
 
 Result = TypeVar("Result")
 

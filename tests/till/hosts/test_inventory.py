@@ -8,8 +8,8 @@ import pytest
 
 from infra.contract import OUTSIDE_ROLES, Role
 from tests.till.conftest import CANARY, HOST_KEY, contract_of, host
-from till import inventory
 from till.errors import UsageError
+from till.hosts import inventory
 
 SSH_KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\ncanary\n"
 

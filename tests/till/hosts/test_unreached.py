@@ -10,11 +10,12 @@ from typing import Any, cast
 import pytest
 
 from tests.till.conftest import QUIET, contract_of, host
-from till import config_backup, host_program, journal_head, slots, watch
+from till import config_backup, journal_head, slots, watch
 from till.drills import restore, unit
 from till.errors import HostUnreachable
+from till.hosts import programs
+from till.hosts.session import UNREACHED, Workplace
 from till.rollout import facts
-from till.workplace import UNREACHED, Workplace
 
 ROLES = ["edge", "app", "database", "etcd", "monitoring", "backup_repository", "log_store"]
 
@@ -34,7 +35,7 @@ class Away:
 
 
 ASKED: dict[str, Callable[[Workplace], Any]] = {
-    "a program": lambda at: host_program.ask(at, "alpha", "slots", "show", timeout_s=5, next_command="till status lab"),
+    "a program": lambda at: programs.ask(at, "alpha", "slots", "show", timeout_s=5, next_command="till status lab"),
     "slots": slots.read,
     "results of drills": lambda at: unit.results(at, "restore"),
     "another drill": unit.refuse_second,

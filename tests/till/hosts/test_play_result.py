@@ -6,7 +6,7 @@ import pytest
 
 from tests.till.conftest import contract_of, host
 from till.errors import HostUnreachable, TillError
-from till.outcome import Failure, PlayResult, message
+from till.hosts.play_result import Failure, PlayResult, message
 
 CONTRACT = contract_of(host("alpha"), host("bravo"))
 

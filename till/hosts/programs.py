@@ -8,7 +8,7 @@ from typing import Any
 
 from infra.contract import Contract, Host, Role
 from till.errors import HostUnreachable, TillError, UsageError
-from till.workplace import UNREACHED, Workplace
+from till.hosts.session import UNREACHED, Workplace
 
 # The link to the version that a host runs, and its programs (role host_package).
 PACKAGE = "/opt/till-host/current"

@@ -17,9 +17,9 @@ import pytest
 
 from infra.contract import Contract
 from tests.till.conftest import CANARY, HOST_KEY, contract_of, host
-from till import play, processes, workplace
 from till.errors import HostUnreachable, TillError, UsageError
-from till.outcome import PlayResult
+from till.hosts import play, processes, session
+from till.hosts.play_result import PlayResult
 from till.progress import Progress
 
 pytestmark = pytest.mark.fleet
@@ -39,7 +39,7 @@ def run(contract: Contract, folder: Path, tasks: str, hosts: str = "fleet", **op
     playbook = folder / "playbook.yml"
     head = f"- name: A play\n  hosts: {hosts}\n  gather_facts: false\n  become: true\n  tasks:\n"
     playbook.write_text(head + textwrap.indent(textwrap.dedent(tasks), "    "))
-    with workplace.opened(contract) as place:
+    with session.opened(contract) as place:
         return play.run(place, "playbook.yml", Progress(), folder=folder, **options)
 
 
@@ -49,7 +49,7 @@ def changed(contract: Contract, **of_alpha: Any) -> Contract:
 
 def left_behind() -> list[Path]:
     """Workplaces that nobody works in; another run of this machine holds its own."""
-    return [folder for folder in Path("/dev/shm").glob(f"{workplace.PREFIX}*") if not held(folder)]
+    return [folder for folder in Path("/dev/shm").glob(f"{session.PREFIX}*") if not held(folder)]
 
 
 def held(folder: Path) -> bool:
@@ -87,7 +87,7 @@ def test_check_and_diff_change_nothing(
     """
     assert run(rented, tmp_path, tasks, check=True, diff=True).changed == {"alpha": 1}
     assert "+new words" in capsys.readouterr().err
-    with workplace.opened(rented) as place:
+    with session.opened(rented) as place:
         assert place.ssh("alpha", "test -e /root/till-check").returncode == 1
 
 
@@ -185,11 +185,12 @@ def test_a_terminated_run_leaves_no_secret(rented: Contract, tmp_path: Path, log
     program = textwrap.dedent("""
         import pathlib, sys
         from infra.contract import parse
-        from till import errors, play, workplace
+        from till import errors
+        from till.hosts import play, session
         from till.progress import Progress
         folder = pathlib.Path(sys.argv[1])
         play.log_dir = lambda: folder
-        with workplace.opened(parse((folder / "contract.json").read_text())) as place:
+        with session.opened(parse((folder / "contract.json").read_text())) as place:
             print(place.folder, flush=True)
             try:
                 play.run(place, "slow.yml", Progress(), folder=folder)
@@ -222,18 +223,18 @@ def test_what_a_killed_run_left_is_swept(make_contract: Any) -> None:
     program = textwrap.dedent("""
         import os, sys
         from infra.contract import parse
-        from till import workplace
-        with workplace.opened(parse(sys.stdin.read())) as place:
+        from till.hosts import session
+        with session.opened(parse(sys.stdin.read())) as place:
             print(place.folder, flush=True)
             os.kill(os.getpid(), 9)
     """)
     done = subprocess.run([sys.executable, "-c", program], input=contract.to_json(), capture_output=True, text=True)
     left = Path(done.stdout.strip())
     assert left.exists()
-    with workplace.opened(contract) as other:
+    with session.opened(contract) as other:
         assert left.exists(), "too young to be told from one that is being made"
         os.utime(left, (0, 0))
         os.utime(other.folder, (0, 0))
-        with workplace.opened(contract):
+        with session.opened(contract):
             assert not left.exists()
             assert other.folder.exists(), "held by a living run"

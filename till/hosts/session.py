@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from infra.contract import Contract
-from till import inventory, processes
 from till.errors import UsageError
+from till.hosts import inventory, processes
 from till.paths import PLAYBOOKS
 
 # Persists between the tasks of a run; ended with the run.

@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from till import inventory, processes
 from till.errors import Interrupted, TillError, UsageError
-from till.outcome import Failure, PlayResult, message
+from till.hosts import inventory, processes
+from till.hosts.play_result import Failure, PlayResult, message
+from till.hosts.session import Workplace
 from till.paths import PLAYBOOKS, log_dir
 from till.progress import Progress
 from till.redact import Redactor
 from till.redact import of as redactor_of
-from till.workplace import Workplace
 
 # ansible-runner looks for a cancel only this often (its default is 5 s).
 POLL_S = 0.2
