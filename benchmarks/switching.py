@@ -11,11 +11,12 @@ from benchmarks.switch_outcome import Switch
 from benchmarks.visits import Visit
 from benchmarks.visits_apart import VisitsApart
 from infra.contract import Contract, Host, Role
-from till import deploy, deploy_record, flow, probe, release, rollback, slots
+from till import deploy, deploy_record, flow, probe, rollback, slots
 from till.errors import TillError, UsageError
 from till.hosts import programs
 from till.hosts.session import Workplace, opened
 from till.progress import Progress
+from till.releases import release
 from till.rollout.vps import TIMEOUT_S, Edges
 from till.slots import Slots
 from till.thresholds import thresholds

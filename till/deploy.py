@@ -6,11 +6,12 @@ import time
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from till import deploy_papers, deploy_record, lease, release, serving, ship, slots, watch
+from till import deploy_papers, deploy_record, lease, serving, ship, slots, watch
 from till.deploy_record import Record
 from till.errors import GateSaidNo, HostUnreachable, Interrupted, TillError, Unexpected, error_of
 from till.hosts.session import Workplace
 from till.progress import Progress
+from till.releases import release
 from till.rollout import ledger, migrations, plan, preview
 from till.rollout.vps import Edges, Intent
 from till.rollout.walk import Walk

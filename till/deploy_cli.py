@@ -42,7 +42,7 @@ def diff(
     as_json: Json = False,
 ) -> None:
     """Two built releases beside each other: manifest, size, source, components."""
-    from till import release_diff
+    from till.releases import diff as release_diff
     from till.stacks.stack import contract
 
     answer(stack, as_json, lambda _progress: release_diff.between(contract(stack), old, new).model_dump(), _show_diff)

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from infra.contract import Contract
-from till import deploy_record, deploy_report, post_mortem, release, release_diff
+from till import deploy_record, deploy_report, post_mortem
 from till.deploy_record import Record, Verdict
 from till.errors import TillError, error_of
+from till.releases import diff, release
 
 
 def after(
@@ -43,11 +44,11 @@ def closed(
     return told
 
 
-def _difference(contract: Contract, record: Record) -> release_diff.Difference | None:
+def _difference(contract: Contract, record: Record) -> diff.Difference | None:
     """None where one of the releases was not built here."""
     if not record.old_version or not release.is_built(contract.stack, record.old_version):
         return None
     try:
-        return release_diff.between(contract, record.old_version, record.new_version)
+        return diff.between(contract, record.old_version, record.new_version)
     except TillError:
         return None

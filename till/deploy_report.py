@@ -9,7 +9,7 @@ from till import deploy_plot, deploy_record
 from till.deploy_record import Record
 from till.deploy_traffic import totals
 from till.paths import CHECKOUT
-from till.release_diff import Difference
+from till.releases.diff import Difference
 
 TEMPLATES = CHECKOUT / "templates"
 # Verdicts in words: the page says nothing by colour alone.

@@ -10,12 +10,10 @@ from till import (
     challenges,
     config_backup,
     deploy,
-    git_source,
     journal,
     lease,
     public_names,
     redact,
-    release,
     rollback,
     rollout_flow,
     ship,
@@ -31,6 +29,7 @@ from till.hosts.play_result import PlayResult
 from till.hosts.session import opened
 from till.paths import CHECKOUT, STATE
 from till.progress import Progress
+from till.releases import git_source, release
 from till.rollout import plan
 from till.stacks import stack
 

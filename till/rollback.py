@@ -6,11 +6,12 @@ import time
 from typing import Any
 
 from infra.contract import Contract
-from till import deploy_papers, deploy_record, lease, release, serving, slots, watch
+from till import deploy_papers, deploy_record, lease, serving, slots, watch
 from till.deploy_record import Record
 from till.errors import GateSaidNo, TillError, UsageError
 from till.hosts.session import Workplace
 from till.progress import Progress
+from till.releases import release
 from till.rollout import migrations
 from till.rollout.vps import Edges, Intent
 from till.slots import Slots

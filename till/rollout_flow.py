@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from infra.contract import Contract
-from till import deploy_record, history, journal, journal_head, release, signoff, signoff_document, watch
+from till import deploy_record, history, journal, journal_head, signoff, signoff_document, watch
 from till.errors import TillError
 from till.gates import Verdict
 from till.hosts.session import Workplace, opened
 from till.paths import journal_file
 from till.progress import Progress
-from till.release import Manifest
+from till.releases import release
+from till.releases.release import Manifest
 from till.rollout import checklist, facts, plan
 from till.stacks import stack
 from till.thresholds import thresholds

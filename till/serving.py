@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from till import gates, probe, release, smoke
+from till import gates, probe, smoke
 from till.errors import GateSaidNo
 from till.hosts.session import Workplace
 from till.progress import Progress
+from till.releases import release
 from till.thresholds import thresholds
 
 WAIT_STEP_S = 0.3

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from infra.contract import Contract
-from till import release
 from till.errors import GateSaidNo
 from till.hosts import play
 from till.hosts.play_result import PlayResult
 from till.hosts.session import Workplace
 from till.paths import release_dir
 from till.progress import Progress
+from till.releases import release
 
 # The task of deploy.yml that is the health gate (a test holds both equal).
 HEALTH_GATE = "Start and wait for health"

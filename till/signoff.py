@@ -13,7 +13,7 @@ from typing import Any
 
 from till.errors import Refused, UsageError
 from till.gates import Verdict
-from till.release import Manifest
+from till.releases.release import Manifest
 
 VERB = "signoff"
 BUILD = "release build"

@@ -12,13 +12,14 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from infra.contract import Role
-from till import deploy_papers, deploy_record, journal, journal_head, lock, release
+from till import deploy_papers, deploy_record, journal, journal_head, lock
 from till.deploy_record import Gate, GateVerdict, Record, Step
 from till.errors import TillError
 from till.hosts import programs
 from till.hosts.session import Workplace
 from till.paths import journal_file, records_lock_file
 from till.progress import Progress
+from till.releases import release
 from till.rollout.vps import Intent
 from till.thresholds import thresholds
 

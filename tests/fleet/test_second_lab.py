@@ -9,8 +9,9 @@ import pytest
 from infra.contract import Contract
 from tests.conftest import done
 from tests.fleet.database import well_told
-from till import release, smoke
+from till import smoke
 from till.progress import Progress
+from till.releases import release
 from till.stacks import stack
 
 pytestmark = [pytest.mark.fleet, pytest.mark.matrix, pytest.mark.timeout(2400)]

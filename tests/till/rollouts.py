@@ -10,7 +10,7 @@ from tests.till.conftest import contract_of, host
 from till.deploy_record import Record
 from till.errors import TillError
 from till.progress import Progress
-from till.release import Manifest
+from till.releases.release import Manifest
 from till.rollout.counts import Counts
 from till.rollout.measures import Place, Reading
 from till.rollout.vps import Intent

@@ -11,8 +11,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from till import deploy_plot, deploy_record, deploy_report, paths, release_diff
+from till import deploy_plot, deploy_record, deploy_report, paths
 from till.deploy_record import Gate, PlanStep, Record, Sample, Step
+from till.releases import diff
 
 HOSTILE = "<script>alert(1)</script> \"' onload=x"
 BARE: dict[str, Any] = {
@@ -70,7 +71,7 @@ def test_everything_is_escaped() -> None:
     )  # fmt: skip
     manifest = {"version": HOSTILE, "start": HOSTILE}
     bill = {"components": [{"purl": HOSTILE, "version": HOSTILE}]}
-    difference = release_diff.compare(manifest, {"version": "v2", "migrations": [HOSTILE]}, {}, bill, [HOSTILE])
+    difference = diff.compare(manifest, {"version": "v2", "migrations": [HOSTILE]}, {}, bill, [HOSTILE])
     for found in (difference, difference.model_copy(update={"unknown": []})):
         page = deploy_report.render(record, found)
         assert "<script" not in page and "\"' onload" not in page
@@ -146,9 +147,9 @@ def test_a_deploy_of_days_and_one_of_no_time_have_an_axis() -> None:
 def test_components_that_changed_are_told_or_why_they_are_not_known() -> None:
     old, new = {"version": "v1.0.0"}, {"version": "v1.1.0", "migrations": ["001"]}
     bill = {"components": [{"purl": "pkg:npm/zod@4.0.0", "version": "4.0.0"}]}
-    page = deploy_report.render(RECORD, release_diff.compare(old, new, {}, bill))
+    page = deploy_report.render(RECORD, diff.compare(old, new, {}, bill))
     assert "1 added, 0 removed, 0 changed" in page and "pkg:npm/zod" in page and "migrations" in page
-    page = deploy_report.render(RECORD, release_diff.compare(old, new, None, bill, ["v1.0.0 has no sbom.json"]))
+    page = deploy_report.render(RECORD, diff.compare(old, new, None, bill, ["v1.0.0 has no sbom.json"]))
     assert "v1.0.0 has no sbom.json" in page and "Components:" not in page
 
 

@@ -14,7 +14,7 @@ from tests.till.conftest import contract_of, host, kept
 from till import journal, paths, rollout_flow, signoff
 from till.cli import app
 from till.errors import Refused, UsageError
-from till.release import Manifest
+from till.releases.release import Manifest
 from till.stacks import stack
 from till.thresholds import thresholds
 

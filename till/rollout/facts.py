@@ -14,7 +14,7 @@ from till.errors import TillError
 from till.hosts import programs
 from till.hosts.session import Workplace
 from till.paths import journal_file
-from till.release import Manifest
+from till.releases.release import Manifest
 from till.rollout.checks import DEPLOY, Unread
 from till.stacks import stack
 from till.thresholds import host_policy, thresholds

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from till import release
 from till.deploy_record import Gate, Record, Step
 from till.errors import GateSaidNo, TillError
 from till.hosts.session import Workplace
 from till.progress import Progress
+from till.releases import release
 from till.rollout import judge, measures, plan, usage
 from till.rollout.looks import Looks
 from till.rollout.measures import Tally

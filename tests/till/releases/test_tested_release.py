@@ -10,9 +10,9 @@ import pytest
 
 from infra.contract import Contract
 from tests.till.conftest import APP, LAB, QUIET, build, contract_of, host
-from till import release
 from till.errors import TillError, UsageError
-from till.source import Source
+from till.releases import release
+from till.releases.source import Source
 
 STAGING = contract_of(host("alpha"), stack="staging")
 

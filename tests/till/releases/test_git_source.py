@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.till.conftest import LAB, QUIET
-from till import git_source, release
 from till.errors import TillError, UsageError
-from till.git_source import Place, parse
-from till.source import Source
+from till.releases import git_source, release
+from till.releases.git_source import Place, parse
+from till.releases.source import Source
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 

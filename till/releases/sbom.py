@@ -12,7 +12,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from till.lock_files import Package, packages
+from till.releases.lock_files import Package, packages
 
 # The namespace of serial numbers; any fixed one does.
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "sbom.till")

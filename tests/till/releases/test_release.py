@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.till.conftest import APP, LAB, build, contract_of, host
-from till import release, source, toolchain
 from till.errors import TillError, UsageError
+from till.releases import release, source, toolchain
 
 STAGING = contract_of(host("alpha"), stack="staging")
 

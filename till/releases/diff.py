@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from infra.contract import Contract
-from till import release
 from till.paths import release_dir
+from till.releases import release
 
 SBOM = "sbom.json"
 # Told of any two releases, changed or not; whatever else a manifest has is told where it changed.

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from tests.till.conftest import LAB, build
-from till import release, sbom
 from till.errors import UsageError
 from till.paths import CHECKOUT
+from till.releases import release, sbom
 
 SHA512 = "sha512-" + base64.b64encode(b"5" * 64).decode()
 SHA1 = "sha1-" + base64.b64encode(b"1" * 20).decode()

@@ -14,12 +14,12 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-from till import source as sources
-from till.app import App
 from till.errors import GateSaidNo
 from till.paths import log_dir
 from till.progress import Progress
-from till.toolchain import build_environment
+from till.releases import source as sources
+from till.releases.descriptor import App
+from till.releases.toolchain import build_environment
 from tools import paths as tool_paths
 
 BUILD_TIMEOUT_S = 900

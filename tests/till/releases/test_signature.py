@@ -12,8 +12,9 @@ import pytest
 from infra.components.signing_key import SigningKeyProvider, new_key_pair
 from infra.contract import Contract, ReleaseKey
 from tests.till.conftest import LAB, build
-from till import release, release_signature
 from till.errors import TillError, UsageError
+from till.releases import release
+from till.releases import signature as signatures
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 AGAIN = "till release build lab --version v1.0.0 --source DIR"
@@ -36,12 +37,12 @@ def with_another_key() -> Contract:
 
 def test_a_signature_is_of_one_key_and_one_content() -> None:
     one, other = key_of(new_key_pair()), key_of(new_key_pair())
-    signature = release_signature.sign(b"content", one)
-    assert release_signature.is_by(one, b"content", signature)
-    assert not release_signature.is_by(other, b"content", signature)
-    assert not release_signature.is_by(one, b"contents", signature)
-    assert not release_signature.is_by(one, b"content", signature[:-1])
-    assert not release_signature.is_by(one, b"content", b"")
+    signature = signatures.sign(b"content", one)
+    assert signatures.is_by(one, b"content", signature)
+    assert not signatures.is_by(other, b"content", signature)
+    assert not signatures.is_by(one, b"contents", signature)
+    assert not signatures.is_by(one, b"content", signature[:-1])
+    assert not signatures.is_by(one, b"content", b"")
 
 
 def test_openssl_reads_it_as_hosts_do(built: Path, tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.till.conftest import contract_of, host, kept
-from till import paths, release_diff
+from till import paths
 from till.cli import app
-from till.release_diff import Change
+from till.releases import diff
+from till.releases.diff import Change
 from till.stacks import stack
 
 LAB = contract_of(host("alpha"))
@@ -42,15 +43,15 @@ NEW_SBOM = sbom("pkg:npm/next@15.1.2", "pkg:npm/%40sentry/node@9.0.0", "pkg:npm/
 
 
 def test_components_that_came_went_and_moved() -> None:
-    found = release_diff.compare(MANIFEST, NEWER, OLD_SBOM, NEW_SBOM)
+    found = diff.compare(MANIFEST, NEWER, OLD_SBOM, NEW_SBOM)
     assert found.added == [Change(name="pkg:npm/zod", new="4.0.0")]
     assert found.removed == [Change(name="pkg:npm/left-pad", old="1.3.0[bold]")]
     assert found.updated == [Change(name="pkg:npm/next", old="15.1.0", new="15.1.2")]
-    assert release_diff.compare(MANIFEST, NEWER, OLD_SBOM, OLD_SBOM).updated == []
+    assert diff.compare(MANIFEST, NEWER, OLD_SBOM, OLD_SBOM).updated == []
 
 
 def test_a_manifest_tells_what_changed_and_always_size_source_and_dates() -> None:
-    found = release_diff.compare(MANIFEST, NEWER, None, None)
+    found = diff.compare(MANIFEST, NEWER, None, None)
     assert {one.name for one in found.changed} == {"migrations"}
     about = {one.name: (one.old, one.new) for one in found.about}
     assert about["size_bytes"] == (100, 120) and about["source_commit"] == (None, "1d32c5d")
@@ -59,13 +60,13 @@ def test_a_manifest_tells_what_changed_and_always_size_source_and_dates() -> Non
 
 def test_a_scope_is_no_version_and_two_versions_of_a_component_are_both_told() -> None:
     nested = {"purl": "pkg:npm/a@2.0.0", "version": "2.0.0", "components": sbom("pkg:npm/a@1.0.0")["components"]}
-    found = release_diff.versions(sbom("pkg:npm/@scope/name@1.0.0", "pkg:npm/@scope/bare", nested))
+    found = diff.versions(sbom("pkg:npm/@scope/name@1.0.0", "pkg:npm/@scope/bare", nested))
     assert found["pkg:npm/@scope/name"] == "1.0.0" and "pkg:npm/@scope/bare" in found
     assert found["pkg:npm/a"] == "1.0.0, 2.0.0"
 
 
 def test_a_component_without_purl_goes_by_its_name() -> None:
-    found = release_diff.versions(sbom({"type": "application", "group": "org", "name": "node", "version": "22.1"}))
+    found = diff.versions(sbom({"type": "application", "group": "org", "name": "node", "version": "22.1"}))
     assert found == {"application/org/node": "22.1"}
 
 

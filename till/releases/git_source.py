@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 from till.errors import TillError, UsageError
 from till.hosts.session import environment
 from till.progress import Progress
-from till.source import Source
-from till.toolchain import NETWORK_ENVIRONMENT
+from till.releases.source import Source
+from till.releases.toolchain import NETWORK_ENVIRONMENT
 
 FETCH_TIMEOUT_S = 300
 LOCAL_TIMEOUT_S = 60

@@ -13,14 +13,14 @@ from pathlib import Path
 from pydantic import ConfigDict
 
 from infra.contract import Contract
-from till import build as builds
-from till import release_signature, sbom, toolchain
-from till import source as sources
-from till.app import App, Service, describe
 from till.errors import GateSaidNo, TillError, UsageError
 from till.paths import release_dir
 from till.progress import Progress
-from till.source import Source
+from till.releases import build as builds
+from till.releases import sbom, signature, toolchain
+from till.releases import source as sources
+from till.releases.descriptor import App, Service, describe
+from till.releases.source import Source
 
 VERSION = re.compile(r"v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?")
 ARTEFACT, SBOM, MANIFEST, SIGNATURE = "artefact.tar.gz", "sbom.json", "manifest.json", "manifest.json.sig"
@@ -105,7 +105,7 @@ def build(contract: Contract, version: str, source: Source, progress: Progress, 
     )
     content = (manifest.model_dump_json(indent=2) + "\n").encode()
     (partial / MANIFEST).write_bytes(content)
-    (partial / SIGNATURE).write_bytes(release_signature.sign(content, contract.release_key))
+    (partial / SIGNATURE).write_bytes(signature.sign(content, contract.release_key))
     # One without a signature was built before releases were signed: nothing vouches for it.
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
@@ -130,7 +130,7 @@ def load(contract: Contract, version: str) -> Manifest:
     if not (folder / SIGNATURE).exists():
         raise UsageError(f"release {version} of {stack} was built before releases were signed", following)
     content = (folder / MANIFEST).read_bytes()
-    if not release_signature.is_by(contract.release_key, content, (folder / SIGNATURE).read_bytes()):
+    if not signature.is_by(contract.release_key, content, (folder / SIGNATURE).read_bytes()):
         raise _changed(folder, MANIFEST, f"the key of stack {stack} did not sign it", following)
     manifest = Manifest.model_validate_json(content)
     if manifest.version != version:
