@@ -7,7 +7,6 @@ from typing import Any
 
 from infra.contract import Contract
 from till import (
-    challenges,
     config_backup,
     deploy,
     journal,
@@ -29,6 +28,7 @@ from till.hosts.play_result import PlayResult
 from till.hosts.session import opened
 from till.paths import CHECKOUT, STATE
 from till.progress import Progress
+from till.public_dns import challenges
 from till.releases import git_source, release
 from till.rollout import plan
 from till.stacks import stack

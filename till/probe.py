@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from infra.contract import Contract, Host, Role
-from till import nameservers as authoritative
 from till.errors import TillError
-from till.nameservers import Nameserver
+from till.public_dns import authority as authoritative
+from till.public_dns.authority import Nameserver
 from till.thresholds import thresholds
 from till.trust import trusting
 

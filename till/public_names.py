@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from infra.contract import Contract, Host
-from till import copies, dns_provider
+from till import copies
 from till.errors import TillError
 from till.hosts.session import Workplace
 from till.progress import Progress
-from till.public_zone import edges, service_names, site_to_lead
+from till.public_dns import provider
+from till.public_dns.zone import edges, service_names, site_to_lead
 
 TAG = "nameserver"
 
@@ -21,7 +22,7 @@ def lead(contract: Contract, site: str, progress: Progress) -> list[str]:
     """
     if contract.dns_provider is None:
         return []
-    changes = dns_provider.converge(contract, service_names(contract), edges(contract, site))
+    changes = provider.converge(contract, service_names(contract), edges(contract, site))
     for change in changes:
         progress.say(change)
     return changes
@@ -31,7 +32,7 @@ def planned(contract: Contract, site: str) -> list[str]:
     """What `lead` would change; nothing where there is no provider."""
     if contract.dns_provider is None:
         return []
-    return dns_provider.planned(contract, service_names(contract), edges(contract, site))
+    return provider.planned(contract, service_names(contract), edges(contract, site))
 
 
 def follow(contract: Contract, leader: Host, progress: Progress, measured: dict[str, Any]) -> None:
@@ -55,7 +56,7 @@ def provision(workplace: Workplace, progress: Progress, tags: str, check: bool) 
         return {}
     names = service_names(contract)
     leader = copies.told(workplace)["leader"]
-    site = site_to_lead(contract, leader, dns_provider.held(contract, names))
+    site = site_to_lead(contract, leader, provider.held(contract, names))
     if check:
         changes = planned(contract, site)
         for change in changes:

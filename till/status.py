@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-from till import copies, lease_road, probe, public_zone
+from till import copies, lease_road, probe
 from till.errors import TillError
 from till.hosts import programs as host_programs
 from till.hosts.session import Workplace
+from till.public_dns import zone
 from till.thresholds import host_policy, thresholds
 
 UNKNOWN = "unknown"
@@ -158,7 +159,7 @@ def of(workplace: Workplace) -> dict[str, Any]:
         faults += copies.behind(contract, data["members"])
     told = names(contract, unreached)
     faults += unheard(told)
-    faults += public_zone.astray(contract, data["leader"], told["nameservers"])
+    faults += zone.astray(contract, data["leader"], told["nameservers"])
     for server, since in [] if contract.dns_provider else ordered_since(workplace, unreached).items():
         told["nameservers"][server]["since"] = since
     running = programs(workplace, unreached)

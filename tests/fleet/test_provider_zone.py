@@ -18,7 +18,7 @@ from tests.policy import POLICY
 from tests.provider_zone import FOREIGN, Provider, running
 from till import flow, recovery_flow
 from till.progress import Progress
-from till.public_zone import edges, service_names
+from till.public_dns.zone import edges, service_names
 from till.stacks import stack
 
 pytestmark = [pytest.mark.fleet, pytest.mark.matrix, pytest.mark.timeout(1200)]

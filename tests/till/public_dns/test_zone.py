@@ -6,7 +6,7 @@ import pytest
 
 from infra.contract import Contract
 from tests.till.conftest import contract_of, host
-from till.public_zone import Record, astray, differences, edges, records, service_names, site_to_lead
+from till.public_dns.zone import Record, astray, differences, edges, records, service_names, site_to_lead
 
 A1, A2, B1 = "192.0.2.11", "192.0.2.12", "198.51.100.21"
 SHOP = "shop.lab.test"

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from infra import dns_providers
 from infra.contract import Contract, DnsProvider
 from till.errors import TillError
-from till.public_zone import KIND, Change, Record, differences, records
+from till.public_dns.zone import KIND, Change, Record, differences, records
 from till.redact import Redactor
 from till.thresholds import host_policy, thresholds
 

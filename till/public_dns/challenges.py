@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from infra.contract import Contract, Role
-from till import nameservers
 from till.errors import UsageError
-from till.public_zone import service_names
+from till.public_dns import authority
+from till.public_dns.zone import service_names
 from till.thresholds import thresholds
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def _delegates(contract: Contract, name: str) -> frozenset[str]:
 
     question = dns.message.make_query(PREFIX + name, "NS")
     faults: list[str] = []
-    for server in nameservers.of(contract):
+    for server in authority.of(contract):
         try:
             answer = dns.query.udp(question, server.address, timeout=thresholds()["dns"]["query_timeout_s"])
         except (OSError, dns.exception.DNSException) as reason:
