@@ -22,8 +22,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import settings, switch_outcome, switching
-from till import lease, redact
-from till.change import change
+from till import redact
+from till.changes import fleet_lock
+from till.changes.change import change
 from till.errors import TillError
 from till.hosts.session import opened
 from till.progress import Progress
@@ -43,7 +44,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
     with (
         opened(contract) as workplace,
         change(options.stack, "benchmark switch", progress, redact.of(contract), workplace),
-        lease.held(workplace, "benchmark switch") as held,
+        fleet_lock.held(workplace, "benchmark switch") as held,
     ):
         deadline = time.monotonic() + options.limit_s
         bench = switching.Bench(workplace, Edges(workplace, held.token), held.check, options.per_s, deadline)

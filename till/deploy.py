@@ -6,7 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from till import deploy_papers, deploy_record, lease, serving, ship, slots, watch
+from till import deploy_papers, deploy_record, serving, ship, slots, watch
+from till.changes import fleet_lock
 from till.deploy_record import Record
 from till.errors import GateSaidNo, HostUnreachable, Interrupted, TillError, Unexpected, error_of
 from till.hosts.session import Workplace
@@ -41,7 +42,7 @@ class Deploy:
     manifest: release.Manifest
     record: Record
     progress: Progress
-    held: lease.Lease
+    held: fleet_lock.Lease
     changed: int = 0
 
     def run(self) -> dict[str, Any]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from till import drill_report, journal, journal_head, lease
+from till import drill_report
+from till.changes import fleet_lock, journal, journal_head
+from till.changes.local_lock import held, records
 from till.drills import failover, restore, unit
 from till.errors import GateSaidNo
 from till.hosts.session import Workplace, opened
-from till.lock import held, records
 from till.paths import journal_file, lock_file, records_lock_file
 from till.progress import Progress
 from till.stacks import stack
@@ -43,7 +44,7 @@ def hold_failover(name: str, fault: str, override: str, confirmation: str, progr
     contract = stack.contract(name)
     failover.refuse_unconfirmed(contract, fault, override, confirmation)
     verb = f"drill failover --fault {fault}"
-    with opened(contract) as workplace, held(lock_file(name), verb), lease.held(workplace, verb):
+    with opened(contract) as workplace, held(lock_file(name), verb), fleet_lock.held(workplace, verb):
         try:
             return failover.run(workplace, fault, override, progress)
         finally:

@@ -6,22 +6,9 @@ import shutil
 from typing import Any
 
 from infra.contract import Contract
-from till import (
-    config_backup,
-    deploy,
-    journal,
-    lease,
-    public_names,
-    redact,
-    rollback,
-    rollout_flow,
-    ship,
-    smoke,
-    status,
-    verify,
-    watch,
-)
-from till.change import change
+from till import config_backup, deploy, public_names, redact, rollback, rollout_flow, ship, smoke, status, verify, watch
+from till.changes import fleet_lock, journal
+from till.changes.change import change
 from till.errors import Refused
 from till.hosts import artefacts, play
 from till.hosts.play_result import PlayResult
@@ -51,7 +38,7 @@ def provision(name: str, progress: Progress, check: bool = False, diff: bool = F
             return _with_names(told, public_names.provision(workplace, progress, tags, check=True))
         with (
             change(name, "provision", progress, redact.of(contract), workplace) as facts,
-            lease.held(workplace, "provision", progress),
+            fleet_lock.held(workplace, "provision", progress),
         ):
             result = play.run(workplace, "provision.yml", progress, diff=diff, tags=tags)
             facts["changed"] = sum(result.changed.values())
@@ -99,7 +86,7 @@ def deploy_release(
         watch.collect(workplace, progress)
         with (
             change(name, "deploy", progress, redact.of(contract), workplace) as facts,
-            lease.held(workplace, f"deploy {wish.version}") as held,
+            fleet_lock.held(workplace, f"deploy {wish.version}") as held,
         ):
             # By the artefact production finds out whether staging passed it.
             facts |= {"new_version": wish.version, "sha256": manifest.sha256}
@@ -117,7 +104,7 @@ def roll_back(name: str, version: str, override: str, progress: Progress) -> dic
         watch.collect(workplace, progress)
         with (
             change(name, "rollback", progress, redact.of(contract), workplace) as facts,
-            lease.held(workplace, f"rollback {version}".strip()) as held,
+            fleet_lock.held(workplace, f"rollback {version}".strip()) as held,
         ):
             told = rollback.run(workplace, version, journal.account(), override, progress, held)
             facts |= {one: told[one] for one in ("old_version", "new_version", "rollback_s", "record")}

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from infra.contract import Host
-from till import journal, probe
+from till import probe
+from till.changes import journal
 from till.errors import HostUnreachable, TillError, UsageError
 from till.hosts import programs
 from till.hosts.session import Workplace

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from till import backup, config_backup, failback, failover, forced, lease, public_names, redact, restore, successor
-from till.change import change
+from till import backup, config_backup, failback, failover, forced, public_names, redact, restore, successor
+from till.changes import fleet_lock
+from till.changes.change import change
 from till.hosts.session import opened
 from till.progress import Progress
 from till.stacks import stack
@@ -18,7 +19,7 @@ def backup_now(name: str, kind: str, repository: int, progress: Progress) -> dic
     with (
         opened(contract) as workplace,
         change(name, "backup now", progress, redact.of(contract), workplace) as facts,
-        lease.held(workplace, "backup now", progress),
+        fleet_lock.held(workplace, "backup now", progress),
     ):
         made = backup.now(workplace, kind, repository, progress)
         facts |= made
@@ -43,7 +44,7 @@ def backup_config(name: str, progress: Progress) -> dict[str, Any]:
     with (
         opened(contract) as workplace,
         change(name, "backup config", progress, redact.of(contract), workplace) as facts,
-        lease.held(workplace, "backup config", progress),
+        fleet_lock.held(workplace, "backup config", progress),
     ):
         saved = config_backup.push(workplace, progress)
         facts |= {"hosts": sorted(saved["config_backup"])}
@@ -61,7 +62,7 @@ def restore_database(
         chosen = restore.target_host(contract, host, leads, restore.unfinished(workplace))
         with (
             change(name, "restore", progress, redact.of(contract), workplace) as facts,
-            lease.held(workplace, "restore", progress),
+            fleet_lock.held(workplace, "restore", progress),
         ):
             facts |= {"to": to, "repository": repository, "host": chosen}
             result = restore.run(workplace, to, repository, chosen, leads, progress)
@@ -95,7 +96,7 @@ def move_leader(name: str, verb: str, site: str, confirmation: str, force: bool,
         moved = {"from_site": left, "to_site": wanted, "changed": True}
         with (
             change(name, verb, progress, redact.of(contract), workplace) as facts,
-            lease.held(workplace, f"{verb} to {wanted}", progress),
+            fleet_lock.held(workplace, f"{verb} to {wanted}", progress),
         ):
             facts |= {**moved, "old_leader": seen.leader, "forced": force}
             # Before the move, so that nothing goes back by itself in the middle of it, nor in answer to it.

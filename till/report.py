@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.contract import Contract
-from till import lease, status
+from till import status
+from till.changes import fleet_lock
 
 
 def closing(
@@ -83,7 +84,7 @@ def stack(console: Console, found: dict[str, Any]) -> None:
         hosts = ", ".join(name for name, one in found["programs"].items() if one == version)
         console.print(f"  programs of Till {version or 'missing'}: {hosts}", markup=False, soft_wrap=True)
     if found["change"]:
-        console.print(f"  under way: {lease.named(found['change'])}", markup=False, soft_wrap=True)
+        console.print(f"  under way: {fleet_lock.named(found['change'])}", markup=False, soft_wrap=True)
     if not found["dns"]["agree"]:
         console.print("  the nameservers do not agree", style="yellow")
     for fault in found["faults"]:

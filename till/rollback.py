@@ -6,7 +6,8 @@ import time
 from typing import Any
 
 from infra.contract import Contract
-from till import deploy_papers, deploy_record, lease, serving, slots, watch
+from till import deploy_papers, deploy_record, serving, slots, watch
+from till.changes import fleet_lock
 from till.deploy_record import Record
 from till.errors import GateSaidNo, TillError, UsageError
 from till.hosts.session import Workplace
@@ -75,7 +76,7 @@ def refuse_contracted(contract: Contract, serving_version: str | None, wanted: s
 
 
 def run(
-    workplace: Workplace, version: str, by: str, override: str, progress: Progress, held: lease.Lease
+    workplace: Workplace, version: str, by: str, override: str, progress: Progress, held: fleet_lock.Lease
 ) -> dict[str, Any]:
     """Lead all traffic back at once, then prove it; returns what the verb tells."""
     contract = workplace.contract
@@ -99,7 +100,7 @@ def run(
 
 
 def _lead(
-    workplace: Workplace, record: Record, manifest: release.Manifest, progress: Progress, held: lease.Lease
+    workplace: Workplace, record: Record, manifest: release.Manifest, progress: Progress, held: fleet_lock.Lease
 ) -> None:
     watch.over(workplace, f"rollback {manifest.version}", record.by, progress)
     edges = Edges(workplace, held.token)

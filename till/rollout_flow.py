@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from infra.contract import Contract
-from till import deploy_record, history, journal, journal_head, signoff, signoff_document, watch
+from till import deploy_record, signoff, signoff_document, watch
+from till.changes import history, journal, journal_head
 from till.errors import TillError
 from till.gates import Verdict
 from till.hosts.session import Workplace, opened

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-from till import copies, lease_road, probe
+from till import copies, probe
+from till.changes import lock_connection
 from till.errors import TillError
 from till.hosts import programs as host_programs
 from till.hosts.session import Workplace
@@ -167,7 +168,7 @@ def of(workplace: Workplace) -> dict[str, Any]:
     health = probe.served_statuses(reached, trust, host_policy()["policy_health_path"]) if trust else {}
     change: dict[str, Any] | None = None
     try:
-        change = lease_road.holder(workplace, unreached)
+        change = lock_connection.holder(workplace, unreached)
     except TillError as reason:
         faults.append(reason.message)
     found = certificates(reached, trust)

@@ -12,7 +12,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from infra.contract import Role
-from till import deploy_papers, deploy_record, journal, journal_head, lock
+from till import deploy_papers, deploy_record
+from till.changes import journal, journal_head, local_lock
 from till.deploy_record import Gate, GateVerdict, Record, Step
 from till.errors import TillError
 from till.hosts import programs
@@ -85,7 +86,7 @@ def collect(workplace: Workplace, progress: Progress, unreached: Collection[str]
         return []
     try:
         results = _asked(workplace, "results")
-        with lock.records(records_lock_file(stack)):
+        with local_lock.records(records_lock_file(stack)):
             noted = _noted(stack)
             fresh = [one for one in results if _id(one) not in noted]
             names = [_kept(workplace, one) for one in fresh]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from till import journal, redact, watch
-from till.change import change
+from till import redact, watch
+from till.changes import journal
+from till.changes.change import change
 from till.hosts.session import opened
 from till.progress import Progress
 from till.stacks import stack

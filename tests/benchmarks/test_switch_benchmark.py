@@ -222,7 +222,7 @@ def lab(monkeypatch: pytest.MonkeyPatch) -> Edges:
     monkeypatch.setattr(switch.redact, "of", lambda _contract: None)
     monkeypatch.setattr(switch, "change", lambda *_: nullcontext({}))
     held = SimpleNamespace(token=1, check=lambda: None)
-    monkeypatch.setattr(switch.lease, "held", lambda *_: nullcontext(held))
+    monkeypatch.setattr(switch.fleet_lock, "held", lambda *_: nullcontext(held))
     monkeypatch.setattr(switch, "Edges", lambda *_: edges)
     return edges
 

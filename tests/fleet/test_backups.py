@@ -27,7 +27,8 @@ from tests.fleet.database import (
     write_wal,
 )
 from tests.fleet.faults import destroyed, fault, paused
-from till import journal, smoke
+from till import smoke
+from till.changes import journal
 from till.paths import journal_file
 from till.progress import Progress
 

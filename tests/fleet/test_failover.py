@@ -17,7 +17,8 @@ from tests.fleet.faults import fault
 from tests.fleet.load import Load
 from tests.fleet.places import edges, other_edge, site_of
 from tests.fleet.reconcile import reconciled
-from till import copies, journal
+from till import copies
+from till.changes import journal
 from till.hosts.session import opened
 from till.paths import journal_file
 

@@ -175,8 +175,8 @@ def test_an_unsigned_webhook_is_refused(shop: probe.Site, lab: Contract) -> None
 def locked() -> Iterator[None]:
     """A live holder of the stack's lock, in a process of its own."""
     program = (
-        "import sys; from till import lock, paths\n"
-        f"with lock.held(paths.lock_file({STACK!r}), 'deploy'): print('held', flush=True); sys.stdin.read()"
+        "import sys; from till import paths; from till.changes import local_lock\n"
+        f"with local_lock.held(paths.lock_file({STACK!r}), 'deploy'): print('held', flush=True); sys.stdin.read()"
     )
     holder = subprocess.Popen(
         [str(VENV_BIN / "python"), "-c", program],

@@ -16,7 +16,7 @@ from infra.contract import Contract, Role
 from tests.fleet.conftest import STACK, container, inside, till
 from tests.fleet.database import well_again
 from tests.fleet.faults import paused
-from till import lease, lease_road
+from till.changes import fleet_lock, lock_connection
 from till.errors import Refused, TillError
 from till.hosts.session import Workplace, opened
 from till.paths import CHECKOUT, VENV_BIN
@@ -30,11 +30,11 @@ MARGIN_S = 20
 # A runner on another machine: it does not hold this machine's lock, and says so.
 RUNNER = f"""
 import sys
-from till import lease
-from till.stacks import stack
+from till.changes import fleet_lock
 from till.hosts.session import opened
-lease.place = lambda _: "another machine"
-with opened(stack.contract({STACK!r})) as workplace, lease.held(workplace, "deploy v7.7.7-elsewhere") as held:
+from till.stacks import stack
+fleet_lock.place = lambda _: "another machine"
+with opened(stack.contract({STACK!r})) as workplace, fleet_lock.held(workplace, "deploy v7.7.7-elsewhere") as held:
     print(held.token, flush=True)
     sys.stdin.read()
 """
@@ -50,7 +50,7 @@ def workplace(lab: Contract) -> Iterator[Workplace]:
 def free(workplace: Workplace) -> None:
     """Until nobody holds the lock any more: what a test killed ends by itself."""
     deadline = time.monotonic() + POLICY["lifetime_s"] + MARGIN_S
-    while told := lease_road.holder(workplace, ()):
+    while told := lock_connection.holder(workplace, ()):
         assert time.monotonic() < deadline, told
         time.sleep(0.5)
 
@@ -97,7 +97,7 @@ def test_a_killed_holder_is_taken_over_within_the_lease_and_its_late_writes_are_
         began = time.monotonic()
         while True:
             try:
-                with lease.held(workplace, "deploy v8.8.8-next") as held:
+                with fleet_lock.held(workplace, "deploy v8.8.8-next") as held:
                     taken_s = time.monotonic() - began
                     held.check()
                     break
@@ -119,7 +119,7 @@ def test_a_killed_holder_is_taken_over_within_the_lease_and_its_late_writes_are_
 def test_the_next_deploy_of_this_machine_waits_for_a_killed_one(workplace: Workplace) -> None:
     command = [str(VENV_BIN / "till"), "deploy", STACK, "v1.0.0-paypal", "--json"]
     killed = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not lease_road.holder(workplace, ()):
+    while not lock_connection.holder(workplace, ()):
         assert killed.poll() is None, "it ended before it was seen to hold the lock"
         time.sleep(0.2)
     killed.kill()
@@ -130,11 +130,11 @@ def test_the_next_deploy_of_this_machine_waits_for_a_killed_one(workplace: Workp
 @pytest.mark.matrix
 def test_the_lock_goes_on_when_the_host_that_keeps_it_alive_is_gone(lab: Contract, workplace: Workplace) -> None:
     first = next(one.name for one in lab.hosts if Role.ETCD in one.roles)
-    with lease.held(workplace, "deploy v8.8.9-next") as held:
+    with fleet_lock.held(workplace, "deploy v8.8.9-next") as held:
         with paused(first):
             time.sleep(2 * POLICY["lifetime_s"])
             held.check()
-        found = lease_road.holder(workplace, ())
+        found = lock_connection.holder(workplace, ())
         assert found is not None
         assert found["token"] == held.token
 
@@ -149,9 +149,12 @@ def test_without_a_majority_a_deploy_does_not_begin_and_a_repair_says_that_it_go
     try:
         for host in stopped:
             inside(host, "systemctl stop etcd.service")
-        with pytest.raises(TillError, match="can't be held in etcd") as told, lease.held(workplace, "deploy v8.9.0"):
+        with (
+            pytest.raises(TillError, match="can't be held in etcd") as told,
+            fleet_lock.held(workplace, "deploy v8.9.0"),
+        ):
             pytest.fail("it was begun")
-        with lease.held(workplace, "failover to nowhere", Progress()) as held:
+        with fleet_lock.held(workplace, "failover to nowhere", Progress()) as held:
             assert held.token == 0
     finally:
         for host in stopped:

@@ -12,7 +12,8 @@ from rich.console import Console
 
 from tests.till.conftest import contract_of, host
 from tests.till.test_signoff import MANIFEST, NOW, built, record, signed
-from till import journal_head, paths, probe, rollout_cli, rollout_flow, signoff, status
+from till import paths, probe, rollout_cli, rollout_flow, signoff, status
+from till.changes import journal_head
 from till.errors import Refused, TillError
 from till.gates import Verdict
 from till.progress import Progress

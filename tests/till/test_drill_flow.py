@@ -10,7 +10,8 @@ from typing import Any, cast
 
 import pytest
 
-from till import drill_flow, journal, journal_head, paths
+from till import drill_flow, paths
+from till.changes import journal, journal_head
 from till.drills import restore, unit
 from till.hosts.session import Workplace
 

@@ -21,7 +21,8 @@ from typer.testing import CliRunner
 
 from infra.contract import Contract
 from tests.till.conftest import QUIET, build, contract_of, host
-from till import deploy_papers, deploy_record, journal, journal_head, lock, paths, watch, watch_cli, watch_flow
+from till import deploy_papers, deploy_record, paths, watch, watch_cli, watch_flow
+from till.changes import journal, journal_head, local_lock
 from till.cli import app as till
 from till.deploy_record import Record
 from till.errors import HostUnreachable, TillError
@@ -203,8 +204,8 @@ def test_a_till_that_is_killed_while_it_writes_is_made_up_for(ops: Place, monkey
 def test_who_never_gets_the_turn_to_write_says_so_and_the_verb_goes_on(
     ops: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = lock.records
-    monkeypatch.setattr(lock, "records", lambda path: real(path, within_s=0.1))
+    real = local_lock.records
+    monkeypatch.setattr(local_lock, "records", lambda path: real(path, within_s=0.1))
     with real(paths.records_lock_file("lab")):
         assert watch.collect(at(ops), QUIET) == []
     assert len(watch.collect(at(ops), QUIET)) == 1

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from till.changes.journal_head import Comparison
 from till.gates import Verdict
-from till.journal_head import Comparison
 from till.rollout import window as windows
 
 DAY_S, HOUR_S = 86400, 3600

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-from till import backup, copies, journal, journal_head, probe, signoff, status
+from till import backup, copies, probe, signoff, status
+from till.changes import journal, journal_head
 from till.drills import restore, unit
 from till.errors import TillError
 from till.hosts import programs

@@ -10,7 +10,8 @@ from typing import Any, cast
 import pytest
 
 from tests.till.conftest import QUIET, contract_of, host
-from till import config_backup, journal_head, slots, watch
+from till import config_backup, slots, watch
+from till.changes import journal_head
 from till.drills import restore, unit
 from till.errors import HostUnreachable
 from till.hosts import programs

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from infra.contract import Role
-from till import journal
+from till.changes import journal
 from till.errors import TillError
 from till.hosts import programs
 from till.hosts.session import Workplace

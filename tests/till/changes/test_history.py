@@ -13,8 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.till.conftest import contract_of, host
-from till import history, journal, journal_head, paths, rollout_flow
-from till.change import change
+from till import paths, rollout_flow
+from till.changes import history, journal, journal_head
+from till.changes.change import change
 from till.cli import app
 from till.errors import GateSaidNo, HostUnreachable
 from till.progress import Progress

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from till import journal, journal_head, lock, redact
+from till import redact
+from till.changes import journal, journal_head, local_lock
 from till.errors import TillError
 from till.hosts.session import Workplace
 from till.paths import journal_file, lock_file
@@ -33,7 +34,7 @@ def change(
     With a workplace, the journal's head is kept on the stack, too; where that fails it is told, and the change stands.
     """
     began, facts = time.monotonic(), dict[str, Any]()
-    with lock.held(lock_file(name), verb):
+    with local_lock.held(lock_file(name), verb):
         try:
             yield facts
         except BaseException as reason:

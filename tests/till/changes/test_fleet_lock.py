@@ -17,7 +17,8 @@ import pytest
 from infra.contract import Contract
 from tests.store import ADDRESSES, Store
 from tests.till.conftest import contract_of, host
-from till import lease, probe
+from till import probe
+from till.changes import fleet_lock
 from till.errors import HostUnreachable, Refused, TillError
 from till.hosts.session import Workplace
 from till.progress import Progress
@@ -29,7 +30,7 @@ POLICY = dict(thresholds()["lease"])
 MARGIN_S = 4
 HOLD = """
 import sys
-from tests.till import test_lease as here
+from tests.till.changes import test_fleet_lock as here
 place = here.Place(sys.argv[1:])
 with here.held_by(place, "deploy v1") as one:
     print(one.token, flush=True)
@@ -55,8 +56,8 @@ class Place:
         return process
 
 
-def held_by(place: Place, verb: str, progress: Progress | None = None) -> AbstractContextManager[lease.Lease]:
-    return lease.held(cast(Workplace, place), verb, progress)
+def held_by(place: Place, verb: str, progress: Progress | None = None) -> AbstractContextManager[fleet_lock.Lease]:
+    return fleet_lock.held(cast(Workplace, place), verb, progress)
 
 
 @pytest.fixture(autouse=True)
@@ -164,7 +165,7 @@ def test_a_killed_runner_is_taken_over_within_the_lifetime(
     store: Store, fast: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The other one works on another machine.
-    monkeypatch.setattr(lease, "place", lambda _: "elsewhere")
+    monkeypatch.setattr(fleet_lock, "place", lambda _: "elsewhere")
     program = HOLD.replace("place =", f"here.thresholds()['lease'].update({FAST}); "
                            "here.probe.ssh = lambda *_: ''; place =")  # fmt: skip
     command = [sys.executable, "-c", program, *store.program()]
@@ -189,10 +190,10 @@ def test_a_killed_runner_is_taken_over_within_the_lifetime(
 def test_who_holds_this_machines_lock_waits_for_the_end_of_a_killed_change_of_its_own(
     place: Place, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease, "place", lambda _: "boot:1:2")
+    monkeypatch.setattr(fleet_lock, "place", lambda _: "boot:1:2")
     said = {"verb": "deploy v1", "by": "a", "host": "b", "since": "c", "place": "boot:1:2", "lifetime-s": 4}
     words = [f"--{key}={value}" for key, value in said.items()]
-    dead = lease.Lease(cast(Workplace, place), words, thresholds()["lease"])
+    dead = fleet_lock.Lease(cast(Workplace, place), words, thresholds()["lease"])
     dead.take()
     dead._over.set()
     place.talks[0][1].kill()
@@ -236,11 +237,11 @@ def test_hosts_that_are_gone_are_not_waited_for(place: Place, monkeypatch: pytes
 
 
 def test_the_place_is_the_lock_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "lock_file", lambda stack: tmp_path / f"{stack}.json")
-    assert lease.place("lab") == ""
+    monkeypatch.setattr(fleet_lock, "lock_file", lambda stack: tmp_path / f"{stack}.json")
+    assert fleet_lock.place("lab") == ""
     for name in ("lab", "other"):
         (tmp_path / f"{name}.json").touch()
-    assert lease.place("lab") == lease.place("lab") != lease.place("other")
+    assert fleet_lock.place("lab") == fleet_lock.place("lab") != fleet_lock.place("other")
 
 
 def test_policy_leaves_time_for_another_host_in_a_lifetime() -> None:

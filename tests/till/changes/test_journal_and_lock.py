@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from till import journal, lock
+from till.changes import journal, local_lock
 from till.errors import Refused, TillError
 
 HOLD = """
 import pathlib, sys, time
-from till import lock
-with lock.held(pathlib.Path(sys.argv[1]), "deploy"):
+from till.changes import local_lock
+with local_lock.held(pathlib.Path(sys.argv[1]), "deploy"):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -72,7 +72,7 @@ def test_a_journal_that_was_never_written_is_empty(tmp_path: Path) -> None:
 def test_writers_at_the_same_time_keep_one_chain(tmp_path: Path) -> None:
     path = tmp_path / "lab.jsonl"
     write = (
-        "import pathlib, sys; from till import journal\n"
+        "import pathlib, sys; from till.changes import journal\n"
         "for n in range(20): journal.append(pathlib.Path(sys.argv[1]), 'deploy', True, {'n': n})"
     )
     writers = [subprocess.Popen([sys.executable, "-c", write, str(path)]) for _ in range(3)]
@@ -90,12 +90,12 @@ def test_a_living_holder_is_named(tmp_path: Path) -> None:
     path = tmp_path / "lab.json"
     process = holding(path)
     try:
-        with pytest.raises(Refused) as raised, lock.held(path, "provision"):
+        with pytest.raises(Refused) as raised, local_lock.held(path, "provision"):
             pass
         assert raised.value.exit_code == 5
-        assert f"deploy by {lock.holder(path)['user']}" in raised.value.message
+        assert f"deploy by {local_lock.holder(path)['user']}" in raised.value.message
         assert f"process {process.pid}" in raised.value.message
-        assert set(lock.holder(path)) >= {"user", "host", "pid", "verb", "since", "boot_id"}
+        assert set(local_lock.holder(path)) >= {"user", "host", "pid", "verb", "since", "boot_id"}
     finally:
         process.kill()
         process.wait()
@@ -106,20 +106,20 @@ def test_the_lock_of_a_killed_holder_is_taken_over(tmp_path: Path) -> None:
     process = holding(path)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert lock.holder(path)["pid"] == process.pid
+    assert local_lock.holder(path)["pid"] == process.pid
     began = time.monotonic()
-    with lock.held(path, "provision"):
-        assert lock.holder(path)["verb"] == "provision"
+    with local_lock.held(path, "provision"):
+        assert local_lock.holder(path)["verb"] == "provision"
     assert time.monotonic() - began < 1
     assert path.read_text() == ""
 
 
 def test_children_do_not_inherit_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "lab.json"
-    with lock.held(path, "up"):
+    with local_lock.held(path, "up"):
         child = subprocess.Popen(["sleep", "30"])
     try:
-        with lock.held(path, "deploy"):
+        with local_lock.held(path, "deploy"):
             assert json.loads(path.read_text())["verb"] == "deploy"
     finally:
         child.kill()

@@ -1,6 +1,7 @@
 """One change per stack at a time, from whichever machine: a lease in the fleet's etcd, with a token that hosts check.
 
-It stands beside the lock of this machine (till/lock.py), which is taken first. How it is held: docs/adr/0020.
+It stands beside the lock of this machine (till/changes/local_lock.py), which is taken first. How it is held:
+docs/adr/0020.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from till import lock
+from till.changes import local_lock
+from till.changes.lock_connection import Road, reached
 from till.errors import HostUnreachable, Refused, TillError
 from till.hosts.session import Workplace
-from till.lease_road import Road, reached
 from till.paths import lock_file
 from till.progress import Progress
 from till.thresholds import thresholds
@@ -164,7 +165,7 @@ def place(stack: str) -> str:
     if not path.exists():
         return ""
     found = path.stat()
-    return f"{lock.boot_id()}:{found.st_dev}:{found.st_ino}"
+    return f"{local_lock.boot_id()}:{found.st_dev}:{found.st_ino}"
 
 
 @contextmanager
