@@ -27,8 +27,8 @@ from till.changes import fleet_lock
 from till.changes.change import change
 from till.errors import TillError
 from till.hosts.session import opened
+from till.platforms.vps.edges import Edges
 from till.progress import Progress
-from till.rollout.vps import Edges
 from till.stacks import stack
 
 BARS = Path(__file__).with_name("switch_bars.yml")

@@ -11,14 +11,15 @@ from benchmarks.switch_outcome import Switch
 from benchmarks.visits import Visit
 from benchmarks.visits_apart import VisitsApart
 from infra.contract import Contract, Host, Role
-from till import deploy, deploy_record, flow, probe, rollback, slots
+from till import deploy, deploy_record, flow, probe, rollback
 from till.errors import TillError, UsageError
 from till.hosts import programs
 from till.hosts.session import Workplace, opened
+from till.platforms.vps import slots
+from till.platforms.vps.edges import TIMEOUT_S, Edges
+from till.platforms.vps.slots import Slots
 from till.progress import Progress
 from till.releases import release
-from till.rollout.vps import TIMEOUT_S, Edges
-from till.slots import Slots
 from till.thresholds import thresholds
 
 RESTART = "systemctl restart storefront@$(/opt/till-host/current/bin/slots show | {python})"

@@ -6,15 +6,16 @@ import time
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from till import deploy_papers, deploy_record, serving, ship, slots, watch
+from till import deploy_papers, deploy_record, serving, watch
 from till.changes import fleet_lock
 from till.deploy_record import Record
 from till.errors import GateSaidNo, HostUnreachable, Interrupted, TillError, Unexpected, error_of
 from till.hosts.session import Workplace
+from till.platforms.vps import ship, slots
+from till.platforms.vps.edges import Edges, Intent
 from till.progress import Progress
 from till.releases import release
 from till.rollout import ledger, migrations, plan, preview
-from till.rollout.vps import Edges, Intent
 from till.rollout.walk import Walk
 from till.thresholds import thresholds
 

@@ -6,10 +6,11 @@ import time
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-from till import backup, copies, probe, slots, smoke, status
+from till import backup, copies, probe, smoke, status
 from till.errors import Refused, TillError, UsageError
 from till.hosts import play, programs
 from till.hosts.session import Workplace
+from till.platforms.vps import slots
 from till.progress import Progress
 
 # What the host's own state of a restore is worth to whoever asked for it.

@@ -6,16 +6,17 @@ import time
 from typing import Any
 
 from infra.contract import Contract
-from till import deploy_papers, deploy_record, serving, slots, watch
+from till import deploy_papers, deploy_record, serving, watch
 from till.changes import fleet_lock
 from till.deploy_record import Record
 from till.errors import GateSaidNo, TillError, UsageError
 from till.hosts.session import Workplace
+from till.platforms.vps import slots
+from till.platforms.vps.edges import Edges, Intent
+from till.platforms.vps.slots import Slots
 from till.progress import Progress
 from till.releases import release
 from till.rollout import migrations
-from till.rollout.vps import Edges, Intent
-from till.slots import Slots
 from till.thresholds import thresholds
 
 

@@ -19,9 +19,9 @@ from till.errors import TillError
 from till.hosts import programs
 from till.hosts.session import Workplace
 from till.paths import journal_file, records_lock_file
+from till.platforms.vps.edges import Intent
 from till.progress import Progress
 from till.releases import release
-from till.rollout.vps import Intent
 from till.thresholds import thresholds
 
 PROGRAM = "release-watch"

@@ -15,8 +15,8 @@ from benchmarks import settings, switch, switch_outcome, switching
 from benchmarks.switch_outcome import Switch
 from benchmarks.visits import Visit
 from till.errors import TillError, UsageError
+from till.platforms.vps.slots import Slots
 from till.progress import Progress
-from till.slots import Slots
 
 BLUE, GREEN = "v1.0.0", "v1.0.1-switch"
 BARS = settings.bars(switch.BARS)

@@ -9,11 +9,11 @@ from typing import Any
 from tests.till.conftest import contract_of, host
 from till.deploy_record import Record
 from till.errors import TillError
+from till.platforms.vps.counters import Place, Reading
+from till.platforms.vps.edges import Intent
 from till.progress import Progress
 from till.releases.release import Manifest
 from till.rollout.counts import Counts
-from till.rollout.measures import Place, Reading
-from till.rollout.vps import Intent
 from till.rollout.walk import Walk
 
 OLD, NEW = "v1.0.0", "v1.1.0"

@@ -10,8 +10,9 @@ import pytest
 
 from tests.till.conftest import QUIET
 from tests.till.rollouts import INTENTS, NEW, OLD, WORKPLACE, manifest
-from till import deploy, deploy_papers, deploy_record, paths, rollback, serving, ship, watch
+from till import deploy, deploy_papers, deploy_record, paths, rollback, serving, watch
 from till.errors import GateSaidNo, Interrupted, TillError, Unexpected
+from till.platforms.vps import ship
 from till.rollout import preview, walk
 
 SECRET = "canary"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.till.rollouts import INTENTS, NEW, OLD, readings
+from till.platforms.vps.counters import Tally
 from till.rollout import judge
 from till.rollout.counts import Counts
 from till.rollout.looks import Looks
-from till.rollout.measures import Tally
 from till.thresholds import thresholds
 
 STALE_S = 5

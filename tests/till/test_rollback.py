@@ -11,7 +11,7 @@ from tests.till.conftest import APP, LAB, build
 from tests.till.rollouts import NEW, OLD, record
 from till import rollback
 from till.errors import GateSaidNo, UsageError
-from till.slots import Slots
+from till.platforms.vps.slots import Slots
 
 BOTH = {"alpha": Slots("green", OLD, NEW), "bravo": Slots("blue", NEW, OLD)}
 

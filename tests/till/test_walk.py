@@ -10,7 +10,8 @@ import pytest
 
 from tests.till.rollouts import NEW, Clock, readings, silent, walk
 from till.errors import GateSaidNo, TillError
-from till.rollout import measures, usage
+from till.platforms.vps import counters
+from till.rollout import usage
 from till.rollout import walk as walks
 from till.rollout.counts import Counts
 from till.rollout.plan import Step
@@ -39,7 +40,7 @@ def traffic(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
         new = round(rates["new"] * past_s)
         return readings(Counts(round(rates["old"] * past_s)), Counts(new, round(new * rates["bad"])))
 
-    monkeypatch.setattr(measures, "read", read)
+    monkeypatch.setattr(counters, "read", read)
     return rates
 
 
@@ -90,7 +91,7 @@ def test_what_nobody_can_judge_ends_at_the_blind_deadline(
     clock: Clock, monkeypatch: pytest.MonkeyPatch, blind: str
 ) -> None:
     old = readings(Counts(10), Counts(10), age_s=POLICY["stale_s"] + 1)
-    monkeypatch.setattr(measures, "read", silent if blind == "unreached" else lambda *_: old)
+    monkeypatch.setattr(counters, "read", silent if blind == "unreached" else lambda *_: old)
     one, began = walk(clock), clock.now
     why = "Prometheus does not answer" if blind == "unreached" else "a slot tells nothing fresh"
     with pytest.raises(GateSaidNo, match=f"nobody can judge {NEW}: {why} for"):
@@ -108,7 +109,7 @@ def test_a_look_in_time_makes_blindness_begin_anew(clock: Clock, monkeypatch: py
             raise TillError("busy")
         return readings(Counts(past), Counts(past))
 
-    monkeypatch.setattr(measures, "read", read)
+    monkeypatch.setattr(counters, "read", read)
     walk(clock).go((Step(100, 100),))
     assert clock.now - began >= 100
 

@@ -27,7 +27,7 @@ from till.cli import app as till
 from till.deploy_record import Record
 from till.errors import HostUnreachable, TillError
 from till.hosts.session import UNREACHED, Workplace
-from till.rollout.vps import Intent
+from till.platforms.vps.edges import Intent
 from till.stacks import stack
 
 NEW, OLD = "v2.0.0", "v1.0.0"

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from till.deploy_traffic import Sample
+from till.platforms.vps.counters import Place, Reading, Tally
 from till.rollout import judge
 from till.rollout.counts import NOTHING, Counts
-from till.rollout.measures import Place, Reading, Tally
 
 ERRORS = "errors"
 

@@ -11,12 +11,13 @@ from typing import Any, TypeVar
 from till.deploy_record import Gate, Record, Step
 from till.errors import GateSaidNo, TillError
 from till.hosts.session import Workplace
+from till.platforms.vps import counters
+from till.platforms.vps.counters import Tally
+from till.platforms.vps.edges import Edges, Intent
 from till.progress import Progress
 from till.releases import release
-from till.rollout import judge, measures, plan, usage
+from till.rollout import judge, plan, usage
 from till.rollout.looks import Looks
-from till.rollout.measures import Tally
-from till.rollout.vps import Edges, Intent
 from till.thresholds import thresholds
 
 Result = TypeVar("Result")
@@ -63,7 +64,7 @@ class Walk:
         unasked = {manifest.health_path, manifest.version_path, manifest.metrics_path}
         stale_s = self.policy["stale_s"]
         try:
-            found = measures.read(self.workplace, self._limits_s, unasked, stale_s)
+            found = counters.read(self.workplace, self._limits_s, unasked, stale_s)
         except TillError as reason:
             self._blind_why = reason.message
             return False

@@ -10,12 +10,13 @@ from typing import Any, cast
 import pytest
 
 from tests.till.conftest import QUIET, contract_of, host
-from till import config_backup, slots, watch
+from till import config_backup, watch
 from till.changes import journal_head
 from till.drills import restore, unit
 from till.errors import HostUnreachable
 from till.hosts import programs
 from till.hosts.session import UNREACHED, Workplace
+from till.platforms.vps import slots
 from till.rollout import facts
 
 ROLES = ["edge", "app", "database", "etcd", "monitoring", "backup_repository", "log_store"]

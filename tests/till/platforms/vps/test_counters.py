@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from till.platforms.vps.counters import Reading, Tally, readings
 from till.rollout.counts import Counts
-from till.rollout.measures import Reading, Tally, readings
 
 NOW = 1000.0
 LIMITS_S = {"slow": 0.5, "very_slow": 1.0}

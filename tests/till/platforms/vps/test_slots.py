@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from till import ship, slots
 from till.paths import PLAYBOOKS
-from till.slots import Slots
+from till.platforms.vps import ship, slots
+from till.platforms.vps.slots import Slots
 
 
 def test_a_state_file_is_read() -> None:

@@ -11,10 +11,10 @@ from ansible.template import Templar, trust_as_template
 from ruamel.yaml import YAML
 
 from tests.till.rollouts import FLEET, NEW, OLD
-from till import ship
 from till.errors import GateSaidNo, HostUnreachable
 from till.hosts.play_result import Failure, PlayResult
 from till.paths import CHECKOUT, PLAYBOOKS
+from till.platforms.vps import ship
 
 NO_ROOM = Failure("bravo", "Look for the slot, the release and room for it", "no room on bravo")
 CHANGED = Failure("alpha", "Check and unpack", "has sha256 aa, the signed manifest says bb")

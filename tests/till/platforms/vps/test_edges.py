@@ -10,8 +10,8 @@ import pytest
 from tests.till.rollouts import INTENTS, NEW, WORKPLACE
 from till.errors import HostUnreachable, TillError
 from till.hosts import programs
-from till.rollout import vps
-from till.rollout.vps import Edges, Intent
+from till.platforms.vps import edges as vps_edges
+from till.platforms.vps.edges import Edges, Intent
 
 
 class Hosts:
@@ -99,7 +99,7 @@ def test_the_way_back_is_gone_where_the_new_one_was_led_to_and_drops_everybody(h
 def test_on_the_way_back_an_edge_that_refuses_is_asked_again_and_the_others_are_not(
     hosts: Hosts, edges: Edges, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vps, "AGAIN_S", 0.01)
+    monkeypatch.setattr(vps_edges, "AGAIN_S", 0.01)
     hosts.wrong["bravo"] = TillError("bravo: HAProxy does not run here")
     hosts.mends_after = 3
     edges.revert(INTENTS, 20)
