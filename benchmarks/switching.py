@@ -11,10 +11,11 @@ from benchmarks.switch_outcome import Switch
 from benchmarks.visits import Visit
 from benchmarks.visits_apart import VisitsApart
 from infra.contract import Contract, Host, Role
-from till import deploy, deploy_record, flow, probe, rollback
+from till import deploy, deploy_record, flow, rollback
 from till.errors import TillError, UsageError
 from till.hosts import programs
 from till.hosts.session import Workplace, opened
+from till.observe import probe
 from till.platforms.vps import slots
 from till.platforms.vps.edges import TIMEOUT_S, Edges
 from till.platforms.vps.slots import Slots

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 from infra.contract import Contract
-from till import probe
+from till.observe import probe
 
 TIMEOUT_S = 10
 RESOLVE_INTERVAL_S = 1.0

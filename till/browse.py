@@ -13,8 +13,8 @@ import subprocess
 import tempfile
 
 from infra.contract import Contract
-from till import probe
 from till.errors import UsageError
+from till.observe import probe
 
 
 def _spki(address: str, port: int, name: str) -> str:

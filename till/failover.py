@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-from till import copies, probe, public_names, restore, smoke, status, successor
+from till import public_names, restore, smoke, successor
 from till.errors import GateSaidNo, TillError
 from till.hosts import programs
 from till.hosts.session import Workplace
+from till.observe import probe, replication, status
 from till.progress import Progress
 from till.successor import SYNCHRONOUS, Seen
 from till.thresholds import host_policy, thresholds
@@ -27,7 +28,7 @@ def look(workplace: Workplace) -> Seen:
     """Ask everybody; changes nothing."""
     contract = workplace.contract
     unreached = status.unreachable(contract)
-    told = copies.told(workplace, unreached)
+    told = replication.told(workplace, unreached)
     health = probe.served_statuses(contract, probe.public_trust(contract), host_policy()["policy_health_path"])
     return Seen(told["leader"] or "", told["members"], unreached, health, restore.unfinished(workplace))
 
@@ -137,7 +138,7 @@ def _synchronous(workplace: Workplace, wanted: str) -> str:
     """The synchronous copy: the wanted one as soon as it is that, else who is at the deadline; "" for none."""
     deadline = time.monotonic() + thresholds()["failover"]["synchronous_deadline_s"]
     while True:
-        members = copies.told(workplace)["members"]
+        members = replication.told(workplace)["members"]
         found = next((str(one["name"]) for one in members if one["role"] == SYNCHRONOUS), "")
         if found == wanted or time.monotonic() > deadline:
             return found

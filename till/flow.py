@@ -6,13 +6,14 @@ import shutil
 from typing import Any
 
 from infra.contract import Contract
-from till import config_backup, deploy, public_names, redact, rollback, rollout_flow, smoke, status, verify, watch
+from till import config_backup, deploy, public_names, redact, rollback, rollout_flow, smoke, verify, watch
 from till.changes import fleet_lock, journal
 from till.changes.change import change
 from till.errors import Refused
 from till.hosts import artefacts, play
 from till.hosts.play_result import PlayResult
 from till.hosts.session import opened
+from till.observe import status
 from till.paths import CHECKOUT, STATE
 from till.platforms.vps import ship
 from till.progress import Progress

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from infra.contract import Host
-from till import probe
 from till.changes import journal
 from till.errors import HostUnreachable, TillError, UsageError
 from till.hosts import programs
 from till.hosts.session import Workplace
+from till.observe import probe
 from till.paths import CHECKOUT, STATE, journal_file
 from till.thresholds import thresholds
 from till_host.notifications import incident_document

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from infra.contract import Contract, Host
-from till import copies
 from till.errors import TillError
 from till.hosts.session import Workplace
+from till.observe import replication
 from till.progress import Progress
 from till.public_dns import provider
 from till.public_dns.zone import edges, service_names, site_to_lead
@@ -55,7 +55,7 @@ def provision(workplace: Workplace, progress: Progress, tags: str, check: bool) 
     if contract.dns_provider is None or (tags and TAG not in tags.split(",")):
         return {}
     names = service_names(contract)
-    leader = copies.told(workplace)["leader"]
+    leader = replication.told(workplace)["leader"]
     site = site_to_lead(contract, leader, provider.held(contract, names))
     if check:
         changes = planned(contract, site)

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.contract import Contract
-from till import status
 from till.changes import fleet_lock
+from till.observe import status
 
 
 def closing(

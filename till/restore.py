@@ -6,10 +6,11 @@ import time
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-from till import backup, copies, probe, smoke, status
+from till import backup, smoke
 from till.errors import Refused, TillError, UsageError
 from till.hosts import play, programs
 from till.hosts.session import Workplace
+from till.observe import probe, replication, status
 from till.platforms.vps import slots
 from till.progress import Progress
 
@@ -23,7 +24,7 @@ TOLD = (
 def leader(workplace: Workplace) -> str:
     """The host whose database leads and runs; "" when none does."""
     unreached = status.unreachable(workplace.contract)
-    members = copies.told(workplace, unreached)["members"]
+    members = replication.told(workplace, unreached)["members"]
     leads = (one for one in members if one["role"] == "Leader" and one["state"] == "running")
     return next((one["name"] for one in leads if one["name"] not in unreached), "")
 

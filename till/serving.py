@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from till import gates, probe, smoke
+from till import gates, smoke
 from till.errors import GateSaidNo
 from till.hosts.session import Workplace
+from till.observe import probe
 from till.progress import Progress
 from till.releases import release
 from till.thresholds import thresholds

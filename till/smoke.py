@@ -8,8 +8,9 @@ import uuid
 from typing import Any
 
 from infra.contract import Contract
-from till import gates, probe
+from till import gates
 from till.errors import GateSaidNo, Refused, TillError
+from till.observe import probe
 from till.progress import Progress
 from till.thresholds import thresholds
 

@@ -10,7 +10,8 @@ from playwright.sync_api import Page, expect
 
 from infra.contract import Contract
 from tests.browser.conftest import RESULTS
-from till import probe, smoke
+from till import smoke
+from till.observe import probe
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(180)]
 

@@ -11,7 +11,7 @@ from infra.contract import Contract
 from tests.fleet.conftest import STACK, inside, till, till_begun
 from tests.fleet.places import edges
 from tests.fleet.variants import BUILT
-from till import probe
+from till.observe import probe
 from till.thresholds import thresholds
 
 POLICY = thresholds()["rollout"]

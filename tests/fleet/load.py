@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import Any
 
 from infra.contract import Contract
-from till import probe
 from till.errors import TillError
+from till.observe import probe
 from till.smoke import API, SIMULATOR_PORT
 from till.thresholds import thresholds
 

@@ -18,7 +18,7 @@ from tests.fleet.database import switch_over, third_view, until, well_again
 from tests.fleet.faults import paused
 from tests.fleet.places import other_edge, site_of
 from tests.policy import POLICY
-from till import probe
+from till.observe import probe
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]
 # The bar is 10 s, which drills judge by; a busy machine adds to it.

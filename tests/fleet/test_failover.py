@@ -17,9 +17,9 @@ from tests.fleet.faults import fault
 from tests.fleet.load import Load
 from tests.fleet.places import edges, other_edge, site_of
 from tests.fleet.reconcile import reconciled
-from till import copies
 from till.changes import journal
 from till.hosts.session import opened
+from till.observe import replication
 from till.paths import journal_file
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]
@@ -178,5 +178,5 @@ def site_of_leader(lab: Contract) -> str:
 
 def lag_mb(lab: Contract, name: str) -> float:
     with opened(lab) as workplace:
-        lag = next(one["lag_mb"] for one in copies.told(workplace)["members"] if one["name"] == name)
+        lag = next(one["lag_mb"] for one in replication.told(workplace)["members"] if one["name"] == name)
     return float(lag) if isinstance(lag, (int, float)) else 0.0

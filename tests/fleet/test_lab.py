@@ -19,7 +19,8 @@ from infra.contract import Contract
 from tests.fleet.conftest import PAYMENT_INTERVAL_S, STACK, inside, till
 from tests.fleet.database import well_told
 from tests.fleet.faults import paused
-from till import probe, smoke
+from till import smoke
+from till.observe import probe
 from till.paths import CHECKOUT, STATE, VENV_BIN, lock_file
 
 pytestmark = [pytest.mark.fleet, pytest.mark.usefixtures("unwatched"), pytest.mark.timeout(1800)]

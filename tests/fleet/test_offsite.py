@@ -23,10 +23,11 @@ from tests.fleet.database import (
     write_wal,
 )
 from tests.fleet.faults import fault
-from till import probe, smoke
+from till import smoke
 from till.errors import TillError
 from till.hosts import artefacts, play
 from till.hosts.session import opened
+from till.observe import probe
 from till.progress import Progress
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]

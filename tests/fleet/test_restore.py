@@ -11,8 +11,9 @@ import pytest
 from infra.contract import Contract
 from tests.fleet.conftest import STACK, inside, till
 from tests.fleet.database import archived, faults, leader, until, well_told
-from till import probe, smoke
+from till import smoke
 from till.hosts.session import SWEEP_AFTER_S
+from till.observe import probe
 from till.paths import CHECKOUT, VENV_BIN
 from till.progress import Progress
 

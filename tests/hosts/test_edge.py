@@ -20,7 +20,7 @@ from testinfra.host import Host as Machine
 
 from infra.contract import Contract, Host, Role
 from tests.policy import POLICY
-from till import probe
+from till.observe import probe
 from till.thresholds import thresholds
 
 TIMEOUT_S = 5

@@ -15,7 +15,7 @@ from testinfra.host import Host as Machine
 from infra.contract import Contract, Host, Role
 from tests import signatures
 from tests.policy import POLICY
-from till import probe
+from till.observe import probe
 
 TIMEOUT_S = 5
 SETTLES_S = 10

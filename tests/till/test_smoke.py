@@ -8,8 +8,9 @@ import httpx
 import pytest
 
 from tests.till.conftest import QUIET, contract_of, host
-from till import probe, smoke
+from till import smoke
 from till.errors import GateSaidNo
+from till.observe import probe
 from till.thresholds import thresholds
 
 HEADERS = dict.fromkeys(thresholds()["security_headers"], "x")

@@ -13,11 +13,11 @@ from contextlib import suppress
 from typing import Any
 
 from infra.contract import Role
-from till import probe
 from till.errors import HostUnreachable, TillError
 from till.hosts import programs
 from till.hosts.programs import FOLDER, NOT_THERE
 from till.hosts.session import UNREACHED, Workplace
+from till.observe import probe
 from till.thresholds import thresholds
 
 END_S = 2.0

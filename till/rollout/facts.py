@@ -8,12 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-from till import backup, copies, probe, signoff, status
+from till import backup, signoff
 from till.changes import journal, journal_head
 from till.drills import restore, unit
 from till.errors import TillError
 from till.hosts import programs
 from till.hosts.session import Workplace
+from till.observe import probe, replication, status
 from till.paths import journal_file
 from till.releases.release import Manifest
 from till.rollout.checks import DEPLOY, Unread
@@ -72,7 +73,7 @@ def read(workplace: Workplace, manifest: Manifest) -> dict[str, Any]:
         "staging": _had(lambda: {"sha256": manifest.sha256, "entries": entries(_limits()["staging_stack"])}),
         "secrets": missing_secrets(contract),
         "journal": _had(lambda: journal_head.compare(told, journal_head.read(workplace)[0])),
-        "database": {"leader": data["leader"], "faults": copies.behind(contract, data["members"])},
+        "database": {"leader": data["leader"], "faults": replication.behind(contract, data["members"])},
         "certificates": seen["certificates"],
         "status": [fault for fault in seen["faults"] if fault not in unserved],
         "edges": {"first": new, "served": served},

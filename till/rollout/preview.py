@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from infra.contract import Host
-from till import probe, smoke
+from till import smoke
 from till.errors import GateSaidNo
 from till.hosts import programs
+from till.observe import probe
 from till.releases import release
 from till.rollout import judge, ledger, usage
 from till.rollout.counts import NOTHING, Counts

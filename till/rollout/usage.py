@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from infra.contract import Host
-from till import probe
 from till.errors import GateSaidNo
 from till.hosts import programs
+from till.observe import probe
 
 if TYPE_CHECKING:
     from till.rollout.walk import Walk

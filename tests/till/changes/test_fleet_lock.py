@@ -17,10 +17,10 @@ import pytest
 from infra.contract import Contract
 from tests.store import ADDRESSES, Store
 from tests.till.conftest import contract_of, host
-from till import probe
 from till.changes import fleet_lock
 from till.errors import HostUnreachable, Refused, TillError
 from till.hosts.session import Workplace
+from till.observe import probe
 from till.progress import Progress
 from till.thresholds import thresholds
 

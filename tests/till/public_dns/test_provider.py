@@ -16,8 +16,9 @@ from tests import provider_zone
 from tests.policy import POLICY
 from tests.provider_zone import API_KEY, FOREIGN, TSIG_NAME, TSIG_SECRET, Provider, running
 from tests.till.conftest import contract_of, host
-from till import probe, public_names
+from till import public_names
 from till.errors import TillError, UsageError
+from till.observe import probe
 from till.progress import Progress
 from till.public_dns import challenges
 from till.public_dns import provider as dns_provider

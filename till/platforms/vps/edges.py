@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.contract import Host, Role
-from till import probe
 from till.errors import HostUnreachable, TillError
 from till.hosts import programs
 from till.hosts.session import Workplace
+from till.observe import probe
 
 TIMEOUT_S = 30
 DRAIN_TIMEOUT_S = 60

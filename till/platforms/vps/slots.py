@@ -6,10 +6,10 @@ import json
 from dataclasses import dataclass
 
 from infra.contract import Host, Role
-from till import probe
 from till.errors import TillError
 from till.hosts import programs
 from till.hosts.session import Workplace
+from till.observe import probe
 
 STATE_FILE = "/var/lib/till/slots.json"
 # The shell's words where there is no such file yet.

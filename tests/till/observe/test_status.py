@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.till.conftest import contract_of, host
-from till import copies, status
+from till.observe import replication, status
 
 
 def told(**servers: object) -> dict[str, object]:
@@ -25,13 +25,13 @@ def test_a_copy_that_does_not_follow_or_is_missing_is_a_fault() -> None:
     alpha = {"name": "alpha", "role": "Leader", "state": "running"}
     bravo = {"name": "bravo", "role": "Sync Standby", "state": "streaming"}
     ops = {"name": "ops", "role": "Replica", "state": "streaming"}
-    assert copies.behind(contract, [alpha, bravo, ops]) == []
-    assert copies.behind(contract, [alpha, bravo]) == ["the copy on ops is no member of the cluster"]
-    assert copies.behind(contract, [alpha, bravo, {**ops, "state": "stopped"}]) == ["the copy on ops is stopped"]
-    assert copies.behind(contract, [alpha, bravo, {**ops, "state": "running"}]) == [
+    assert replication.behind(contract, [alpha, bravo, ops]) == []
+    assert replication.behind(contract, [alpha, bravo]) == ["the copy on ops is no member of the cluster"]
+    assert replication.behind(contract, [alpha, bravo, {**ops, "state": "stopped"}]) == ["the copy on ops is stopped"]
+    assert replication.behind(contract, [alpha, bravo, {**ops, "state": "running"}]) == [
         "the copy on ops runs, but follows nobody yet"
     ]
-    assert copies.behind(contract, [alpha, {**bravo, "role": "Replica"}, ops]) == [
+    assert replication.behind(contract, [alpha, {**bravo, "role": "Replica"}, ops]) == [
         "no copy is synchronous: payments wait for one"
     ]
 
@@ -41,15 +41,15 @@ def test_copies_are_read_from_patronis_documents() -> None:
     bravo = {"name": "bravo", "role": "sync_standby", "state": "streaming", "lag": 0, "replay_lag": 3 * 2**20}
     ops = {"name": "ops", "role": "replica", "state": "stopped", "replay_lag": "unknown"}
     history = [[1, 7, "", "2026-11-25T01:00:00+00:00", "bravo"], [2, 9, "", "2026-11-25T02:00:00+00:00", "alpha"]]
-    told = copies.read({"cluster": {"members": [alpha, bravo, ops]}, "history": history})
+    told = replication.read({"cluster": {"members": [alpha, bravo, ops]}, "history": history})
     assert (told["leader"], told["since"]) == ("alpha", "2026-11-25T02:00:00+00:00")
     assert [(one["role"], one["state"], one["lag_mb"]) for one in told["members"]] == [
         ("Leader", "running", None),
         ("Sync Standby", "streaming", 3.0),
         ("Replica", "stopped", "unknown"),
     ]
-    assert copies.read({"cluster": {"members": [alpha]}, "history": []})["since"] is None
-    assert copies.read({"cluster": {"members": [bravo]}, "history": history})["leader"] is None
+    assert replication.read({"cluster": {"members": [alpha]}, "history": []})["since"] is None
+    assert replication.read({"cluster": {"members": [bravo]}, "history": history})["leader"] is None
 
 
 def test_hosts_without_programs_or_with_other_ones_are_faults() -> None:

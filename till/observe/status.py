@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-from till import copies, probe
 from till.changes import lock_connection
 from till.errors import TillError
 from till.hosts import programs as host_programs
 from till.hosts.session import Workplace
+from till.observe import probe, replication
 from till.public_dns import zone
 from till.thresholds import host_policy, thresholds
 
@@ -152,12 +152,12 @@ def of(workplace: Workplace) -> dict[str, Any]:
         faults.append(str(reason).splitlines()[0])
     reached = contract.model_copy(update={"hosts": [host for host in contract.hosts if host.name not in unreached]})
     versions = probe.served_versions(reached, trust) if trust else {}
-    data = copies.told(workplace, unreached)
+    data = replication.told(workplace, unreached)
     faults += [f"edge {edge} serves no release" for edge, served in versions.items() if served is None]
     if data["leader"] is None:
         faults.append(f"no database leads: {data.get('fault', 'none of the members')}")
     else:
-        faults += copies.behind(contract, data["members"])
+        faults += replication.behind(contract, data["members"])
     told = names(contract, unreached)
     faults += unheard(told)
     faults += zone.astray(contract, data["leader"], told["nameservers"])
