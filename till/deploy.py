@@ -6,14 +6,15 @@ import time
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from till import deploy_papers, deploy_record, serving, watch
+from till import serving, watch
 from till.changes import fleet_lock
-from till.deploy_record import Record
 from till.errors import GateSaidNo, HostUnreachable, Interrupted, TillError, Unexpected, error_of
 from till.hosts.session import Workplace
 from till.platforms.vps import ship, slots
 from till.platforms.vps.edges import Edges, Intent
 from till.progress import Progress
+from till.records import deploy_documents, deploy_record
+from till.records.deploy_record import Record
 from till.releases import release
 from till.rollout import ledger, migrations, plan, preview
 from till.rollout.walk import Walk
@@ -52,7 +53,9 @@ class Deploy:
         Raises GateSaidNo when a gate said no and the old release serves (again), TillError when it failed before any
         traffic moved; both carry the same as their facts.
         """
-        return deploy_papers.after(self.workplace.contract, self.record, self._run, lambda: {"changed": self.changed})
+        return deploy_documents.after(
+            self.workplace.contract, self.record, self._run, lambda: {"changed": self.changed}
+        )
 
     def _run(self) -> None:
         steps = self.wish.steps()

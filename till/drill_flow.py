@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from till import drill_report
 from till.changes import fleet_lock, journal, journal_head
 from till.changes.local_lock import held, records
 from till.drills import failover, restore, unit
@@ -13,6 +12,7 @@ from till.errors import GateSaidNo
 from till.hosts.session import Workplace, opened
 from till.paths import journal_file, lock_file, records_lock_file
 from till.progress import Progress
+from till.records import drill_page
 from till.stacks import stack
 
 # Of a drill, what a journal entry keeps.
@@ -55,9 +55,9 @@ def listed(name: str) -> dict[str, Any]:
     """Every drill that the stack's host remembers; those of its timers reach journal and reports by this."""
     with opened(stack.contract(name)) as workplace:
         results = [one for kind in JUDGED for one in _note(name, workplace, kind)]
-    told = [{key: value for key, value in one.items() if key not in drill_report.PLOTTED} for one in results]
+    told = [{key: value for key, value in one.items() if key not in drill_page.PLOTTED} for one in results]
     told.sort(key=lambda one: float(one["at"]))
-    return {"drills": told, "reports": [str(path) for path in drill_report.written(name)]}
+    return {"drills": told, "reports": [str(path) for path in drill_page.written(name)]}
 
 
 def _note(name: str, workplace: Workplace, kind: str) -> list[dict[str, Any]]:

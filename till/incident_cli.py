@@ -31,19 +31,21 @@ def incident_show(
 
 
 def listed(stack: str) -> dict[str, Any]:
-    from till import incident, post_mortem
     from till.hosts.session import opened
+    from till.records import incidents as incident_records
+    from till.records import post_mortem
     from till.stacks.stack import contract
 
     with opened(contract(stack)) as workplace:
-        every, silent = incident.found(workplace)
-    incidents = [_told(one, incident.write(stack, one)) for one in every]
+        every, silent = incident_records.found(workplace)
+    incidents = [_told(one, incident_records.write(stack, one)) for one in every]
     return {"incidents": incidents, "post_mortems": post_mortem.written(stack), "unheard": silent}
 
 
 def shown(stack: str, name: str, progress: Progress) -> dict[str, Any]:
-    from till import incident, post_mortem
     from till.hosts.session import opened
+    from till.records import incidents as incident_records
+    from till.records import post_mortem
     from till.stacks.stack import contract
 
     begun = post_mortem.written(stack)
@@ -52,13 +54,13 @@ def shown(stack: str, name: str, progress: Progress) -> dict[str, Any]:
         # Nothing of it is on hosts, and it may be read while none answers.
         return named
     with opened(contract(stack)) as workplace:
-        every, silent = incident.found(workplace)
+        every, silent = incident_records.found(workplace)
     for host, reason in silent.items():
         progress.say(f"{host} told nothing: {reason}")
-    one = incident.chosen(stack, sorted([*every, *begun], key=lambda known: known["began"]), name)
+    one = incident_records.chosen(stack, sorted([*every, *begun], key=lambda known: known["began"]), name)
     if "document" in one:
         return one
-    return {**_told(one, incident.write(stack, one)), "events": one["events"], "unheard": silent}
+    return {**_told(one, incident_records.write(stack, one)), "events": one["events"], "unheard": silent}
 
 
 def _told(incident: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -6,15 +6,16 @@ import time
 from typing import Any
 
 from infra.contract import Contract
-from till import deploy_papers, deploy_record, serving, watch
+from till import serving, watch
 from till.changes import fleet_lock
-from till.deploy_record import Record
 from till.errors import GateSaidNo, TillError, UsageError
 from till.hosts.session import Workplace
 from till.platforms.vps import slots
 from till.platforms.vps.edges import Edges, Intent
 from till.platforms.vps.slots import Slots
 from till.progress import Progress
+from till.records import deploy_documents, deploy_record
+from till.records.deploy_record import Record
 from till.releases import release
 from till.rollout import migrations
 from till.thresholds import thresholds
@@ -97,7 +98,7 @@ def run(
         new_sha256=manifest.sha256,
         override=override,
     )
-    return deploy_papers.after(contract, record, lambda: _lead(workplace, record, manifest, progress, held))
+    return deploy_documents.after(contract, record, lambda: _lead(workplace, record, manifest, progress, held))
 
 
 def _lead(

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from infra.contract import Contract
-from till import deploy_record, signoff, signoff_document, watch
+from till import signoff, signoff_document, watch
 from till.changes import history, journal, journal_head
 from till.errors import TillError
 from till.gates import Verdict
 from till.hosts.session import Workplace, opened
 from till.paths import journal_file
 from till.progress import Progress
+from till.records import deploy_record
 from till.releases import release
 from till.releases.release import Manifest
 from till.rollout import checklist, facts, plan

@@ -12,15 +12,15 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from infra.contract import Role
-from till import deploy_papers, deploy_record
 from till.changes import journal, journal_head, local_lock
-from till.deploy_record import Gate, GateVerdict, Record, Step
 from till.errors import TillError
 from till.hosts import programs
 from till.hosts.session import Workplace
 from till.paths import journal_file, records_lock_file
 from till.platforms.vps.edges import Intent
 from till.progress import Progress
+from till.records import deploy_documents, deploy_record
+from till.records.deploy_record import Gate, GateVerdict, Record, Step
 from till.releases import release
 from till.thresholds import thresholds
 
@@ -136,7 +136,7 @@ def _kept(workplace: Workplace, result: Facts) -> str:
         steps=[Step(at_s=took_s, percent=100)] if took_s is not None else [],
         gates=[_gate(name, one) for name, one in result["measures"].items()],
     )  # fmt: skip
-    told = deploy_papers.closed(contract, record, result["verdict"], sentence, result["duration_s"])
+    told = deploy_documents.closed(contract, record, result["verdict"], sentence, result["duration_s"])
     facts = {name: result[name] for name in ("old_version", "new_version", "rollback_s", "duration_s")}
     facts |= {"by": result["by"], "fetched_by": journal.account(), "reason": sentence, "record": told["record"]}
     facts["happened_at"] = _id(result)

@@ -19,8 +19,8 @@ from tests.fleet.database import until
 from tests.fleet.deploys import PER_S, POLICY, begun, deployed, holds, led_alone, serves, shown, tried
 from tests.fleet.places import first
 from tests.fleet.variants import BUILT, variant
-from till import deploy_record
 from till.observe import probe
+from till.records import deploy_record
 
 pytestmark = [pytest.mark.fleet, pytest.mark.usefixtures("unwatched", "served"), pytest.mark.timeout(1200)]
 # They end with their block; a deploy of a busy machine is within it.

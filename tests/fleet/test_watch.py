@@ -18,8 +18,8 @@ from tests.fleet.load import Load
 from tests.fleet.places import address, edges
 from tests.fleet.told import Told
 from tests.fleet.variants import BUILT, variant
-from till import deploy_record, post_mortem
 from till.observe import probe
+from till.records import deploy_record, post_mortem
 from till.thresholds import thresholds
 
 pytestmark = [pytest.mark.fleet, pytest.mark.usefixtures("unwatched"), pytest.mark.timeout(1800)]

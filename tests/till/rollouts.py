@@ -7,11 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from tests.till.conftest import contract_of, host
-from till.deploy_record import Record
 from till.errors import TillError
 from till.platforms.vps.counters import Place, Reading
 from till.platforms.vps.edges import Intent
 from till.progress import Progress
+from till.records.deploy_record import Record
 from till.releases.release import Manifest
 from till.rollout.counts import Counts
 from till.rollout.walk import Walk

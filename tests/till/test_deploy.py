@@ -10,9 +10,10 @@ import pytest
 
 from tests.till.conftest import QUIET
 from tests.till.rollouts import INTENTS, NEW, OLD, WORKPLACE, manifest
-from till import deploy, deploy_papers, deploy_record, paths, rollback, serving, watch
+from till import deploy, paths, rollback, serving, watch
 from till.errors import GateSaidNo, Interrupted, TillError, Unexpected
 from till.platforms.vps import ship
+from till.records import deploy_documents, deploy_record
 from till.rollout import preview, walk
 
 SECRET = "canary"
@@ -118,7 +119,7 @@ def test_a_rollback_that_a_fault_of_ours_ends_is_undone_on_every_edge(
     record = deploy_record.begin("lab", "rollback", "ann", OLD, old_version=NEW)
     held: Any = SimpleNamespace(token=1, check=lambda: None)
     with pytest.raises(ValueError, match=SECRET):
-        deploy_papers.after(
+        deploy_documents.after(
             WORKPLACE.contract, record, lambda: rollback._lead(WORKPLACE, record, manifest(OLD), QUIET, held)
         )
     assert edges.asked[-2:] == ["promote", "revert"]

@@ -21,13 +21,14 @@ from typer.testing import CliRunner
 
 from infra.contract import Contract
 from tests.till.conftest import QUIET, build, contract_of, host
-from till import deploy_papers, deploy_record, paths, watch, watch_cli, watch_flow
+from till import paths, watch, watch_cli, watch_flow
 from till.changes import journal, journal_head, local_lock
 from till.cli import app as till
-from till.deploy_record import Record
 from till.errors import HostUnreachable, TillError
 from till.hosts.session import UNREACHED, Workplace
 from till.platforms.vps.edges import Intent
+from till.records import deploy_documents, deploy_record
+from till.records.deploy_record import Record
 from till.stacks import stack
 
 NEW, OLD = "v2.0.0", "v1.0.0"
@@ -87,7 +88,7 @@ def verb(ops: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
 @pytest.fixture
 def ops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, elsewhere: None) -> Place:
     monkeypatch.setattr(paths, "STATE", tmp_path)
-    monkeypatch.setattr("till.post_mortem.incident.folder", lambda stack: tmp_path / "incidents" / stack)
+    monkeypatch.setattr("till.records.post_mortem.incidents.folder", lambda stack: tmp_path / "incidents" / stack)
     monkeypatch.setattr(journal_head, "push", lambda _: "")
     place = Place()
     place.given = str(tmp_path / "given.json")
@@ -167,7 +168,7 @@ def test_what_the_watch_did_becomes_a_record_papers_and_an_entry_once(ops: Place
 
 
 def test_two_tills_at_once_leave_one_record_of_one_rollback(ops: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    closed, together = deploy_papers.closed, threading.Barrier(2)
+    closed, together = deploy_documents.closed, threading.Barrier(2)
 
     def slowly(*given: Any) -> dict[str, str]:
         time.sleep(0.3)
@@ -177,7 +178,7 @@ def test_two_tills_at_once_leave_one_record_of_one_rollback(ops: Place, monkeypa
         together.wait(10)
         return watch.collect(at(ops), QUIET)
 
-    monkeypatch.setattr(deploy_papers, "closed", slowly)
+    monkeypatch.setattr(deploy_documents, "closed", slowly)
     with ThreadPoolExecutor(2) as both:
         names = [one.result(30) for one in [both.submit(collected) for _ in range(2)]]
     assert sorted(map(len, names)) == [0, 1]
@@ -189,7 +190,7 @@ def test_a_till_that_is_killed_while_it_writes_is_made_up_for(ops: Place, monkey
     def cut(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    for module, name in ((deploy_papers, "closed"), (journal, "append")):
+    for module, name in ((deploy_documents, "closed"), (journal, "append")):
         with monkeypatch.context() as broken:
             broken.setattr(module, name, cut)
             with pytest.raises(KeyboardInterrupt):

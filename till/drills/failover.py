@@ -7,12 +7,13 @@ import socket
 from typing import Any
 
 from infra.contract import Contract
-from till import drill_report, failover, successor
+from till import failover, successor
 from till.drills import unit
 from till.errors import GateSaidNo, HostUnreachable, Interrupted, Refused, TillError, UsageError
 from till.hosts import programs
 from till.hosts.session import Workplace
 from till.progress import Progress
+from till.records import drill_page
 from till.thresholds import host_policy, thresholds
 
 KIND = "failover"
@@ -90,8 +91,8 @@ def judged(stack: str, result: dict[str, Any]) -> dict[str, Any]:
 
     The host judged it by the limits of thresholds.yml, so that alerts go by the same.
     """
-    path = str(drill_report.write(stack, result))
-    told = {key: value for key, value in result.items() if key not in drill_report.PLOTTED} | {"report": path}
+    path = str(drill_page.write(stack, result))
+    told = {key: value for key, value in result.items() if key not in drill_page.PLOTTED} | {"report": path}
     if not result["ok"]:
         reason = result.get("reason", "it ended without a reason")
         raise GateSaidNo(f"the failover drill failed: {reason}", f"less {path}", told)

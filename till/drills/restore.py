@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from till import drill_report
 from till.drills import unit
 from till.errors import GateSaidNo, Interrupted, TillError
 from till.hosts import programs
 from till.hosts.session import Workplace
 from till.progress import Progress
+from till.records import drill_page
 from till.thresholds import thresholds
 
 KIND = "restore"
@@ -41,7 +41,7 @@ def judged(stack: str, result: dict[str, Any]) -> dict[str, Any]:
         if result.get(key, 0) > limit:
             reasons.append(f"{key} is {result[key]}, the guide allows {limit}")
     told = {**result, "ok": not reasons, "limits": limits}
-    told["report"] = str(drill_report.write(stack, told))
+    told["report"] = str(drill_page.write(stack, told))
     if reasons:
         raise GateSaidNo(f"the restore drill failed: {'; '.join(reasons)}", f"less {told['report']}", told)
     return told

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from till.deploy_traffic import Sample
 from till.platforms.vps.counters import Place, Reading, Tally
+from till.records.deploy_traffic import Sample
 from till.rollout import judge
 from till.rollout.counts import NOTHING, Counts
 

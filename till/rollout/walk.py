@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from till.deploy_record import Gate, Record, Step
 from till.errors import GateSaidNo, TillError
 from till.hosts.session import Workplace
 from till.platforms.vps import counters
 from till.platforms.vps.counters import Tally
 from till.platforms.vps.edges import Edges, Intent
 from till.progress import Progress
+from till.records.deploy_record import Gate, Record, Step
 from till.releases import release
 from till.rollout import judge, plan, usage
 from till.rollout.looks import Looks

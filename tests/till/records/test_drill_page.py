@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.till.conftest import contract_of, host
-from till import drill_plot, drill_report
 from till.drills import failover
 from till.errors import GateSaidNo, Refused, UsageError
+from till.records import drill_page, drill_plot
 from till.thresholds import host_policy, thresholds
 
 RESULT: dict[str, Any] = {
@@ -70,7 +70,7 @@ EARLY = {
 
 
 def test_the_page_shows_numbers_limits_and_every_purchase() -> None:
-    page = drill_report.render("lab", RESULT)
+    page = drill_page.render("lab", RESULT)
     assert page.count("<circle") == 3 and page.count('fill="#c62f2f"') == 1
     assert page.count("<rect") == 5
     for words in ("host-kill", "26.8 s", "30 s", "8.2 s", "verdict ok", ">fault<", ">payments<", ">resolver<"):
@@ -80,18 +80,18 @@ def test_the_page_shows_numbers_limits_and_every_purchase() -> None:
 
 
 def test_a_drill_that_broke_nothing_has_its_reason_escaped_and_no_plot() -> None:
-    page = drill_report.render("lab", EARLY)
+    page = drill_page.render("lab", EARLY)
     assert "verdict failed" in page and "&lt;nothing&gt; could be bought" in page
     assert "<svg" not in page
 
 
 def test_without_payments_the_page_says_so_and_claims_none() -> None:
-    page = drill_report.render("lab", {**RESULT, "payments": False, "acknowledged_payments": 0})
+    page = drill_page.render("lab", {**RESULT, "payments": False, "acknowledged_payments": 0})
     assert "nobody is charged by a drill" in page and "exactly once" not in page
 
 
 def test_a_faster_limit_holds_where_dead_leaders_are_released_early() -> None:
-    allowed = {row["what"]: row["allowed"] for row in drill_report.rows({**RESULT, "fast_release": True})}
+    allowed = {row["what"]: row["allowed"] for row in drill_page.rows({**RESULT, "fast_release": True})}
     assert next(most for what, most in allowed.items() if what.startswith("Payments were")) == "10 s"
 
 
@@ -110,7 +110,7 @@ def test_places_in_the_plot_are_in_order_and_inside() -> None:
 
 @pytest.fixture
 def reports(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(drill_report, "STATE", tmp_path)
+    monkeypatch.setattr(drill_page, "STATE", tmp_path)
     return tmp_path
 
 

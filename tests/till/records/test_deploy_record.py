@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from till import deploy_record, deploy_traffic, paths
-from till.deploy_record import Gate, Record, Sample, Step
+from till import paths
 from till.errors import TillError, UsageError
+from till.records import deploy_record, deploy_traffic
+from till.records.deploy_record import Gate, Record, Sample, Step
 
 AT = 1_795_634_100.0
 OLDEST: dict[str, Any] = {

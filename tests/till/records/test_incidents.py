@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from till import incident
 from till.errors import UsageError
+from till.records import incidents
 from till_host.notifications import incident_document
 
 BEGAN = 1_800_000_000.0
-TEMPLATE = incident.TEMPLATE.read_text()
+TEMPLATE = incidents.TEMPLATE.read_text()
 
 
 def event(after_s: float, kind: str, subject: str, state: str, host: str = "bravo", **more: Any) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def test_what_people_wrote_stays_and_what_is_known_is_brought_up_to_date() -> No
 
 def test_an_incident_that_is_not_there_is_refused_with_the_next_command() -> None:
     every = incident_document.incidents([*STORY, *LATER])
-    assert incident.chosen("lab", every, "")["lost"] == ["bravo"]
-    assert incident.chosen("lab", every, every[0]["id"]) == every[0]
+    assert incidents.chosen("lab", every, "")["lost"] == ["bravo"]
+    assert incidents.chosen("lab", every, every[0]["id"]) == every[0]
     with pytest.raises(UsageError, match="till incident list lab"):
-        incident.chosen("lab", every, "nothing")
+        incidents.chosen("lab", every, "nothing")

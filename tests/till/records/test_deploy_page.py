@@ -11,8 +11,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from till import deploy_plot, deploy_record, deploy_report, paths
-from till.deploy_record import Gate, PlanStep, Record, Sample, Step
+from till import paths
+from till.records import deploy_page, deploy_plot, deploy_record
+from till.records.deploy_record import Gate, PlanStep, Record, Sample, Step
 from till.releases import diff
 
 HOSTILE = "<script>alert(1)</script> \"' onload=x"
@@ -42,7 +43,7 @@ RECORD = Record.model_validate(BARE).model_copy(
 
 
 def test_the_page_tells_what_changed_the_plan_each_gate_and_the_times() -> None:
-    page = deploy_report.render(RECORD)
+    page = deploy_page.render(RECORD)
     for words in (
         "v1.0.0 → v1.1.0", "verdict failed", "Not good: step 5 %: 9 of 90 requests failed", "b7" * 32, "1d32c5d",
         "Strategy canary", "5 % at 19:15:20, 0 % at 19:16:01", "19:15:12", "order 17 was paid", "1 pass", "2 fail",
@@ -52,7 +53,7 @@ def test_the_page_tells_what_changed_the_plan_each_gate_and_the_times() -> None:
 
 
 def test_the_page_needs_nothing_from_elsewhere_and_is_made_for_phones_and_the_dark() -> None:
-    page = deploy_report.render(RECORD)
+    page = deploy_page.render(RECORD)
     assert not re.search(r"<script|<link|<img|@import|url\(|https?://", page)
     assert 'name="viewport"' in page and "prefers-color-scheme: dark" in page
     # Each svg is well-formed.
@@ -73,13 +74,13 @@ def test_everything_is_escaped() -> None:
     bill = {"components": [{"purl": HOSTILE, "version": HOSTILE}]}
     difference = diff.compare(manifest, {"version": "v2", "migrations": [HOSTILE]}, {}, bill, [HOSTILE])
     for found in (difference, difference.model_copy(update={"unknown": []})):
-        page = deploy_report.render(record, found)
+        page = deploy_page.render(record, found)
         assert "<script" not in page and "\"' onload" not in page
         assert page.count("&lt;script&gt;") > 15
 
 
 def test_an_unfinished_record_of_an_older_till_renders() -> None:
-    page = deploy_report.render(Record.model_validate_json(json.dumps(BARE)))
+    page = deploy_page.render(Record.model_validate_json(json.dumps(BARE)))
     assert "Unfinished" in page and "nothing → v1.1.0" in page and "not counted" in page
     assert "<svg" not in page and "No traffic was measured" in page and "No gate was asked" in page
 
@@ -92,7 +93,7 @@ def test_a_first_deploy_has_one_line_and_gates_without_traffic_none() -> None:
     assert (line["role"], line["requests"]) == ("new", 410)
     quiet = RECORD.model_copy(update={"traffic": []})
     assert deploy_plot.plot(quiet)["lines"] == [] and deploy_plot.plot(quiet)["gates"]
-    assert "No traffic was measured" in deploy_report.render(quiet)
+    assert "No traffic was measured" in deploy_page.render(quiet)
 
 
 @pytest.mark.parametrize("width", [deploy_plot.WIDE, deploy_plot.NARROW])
@@ -134,7 +135,7 @@ def test_a_line_shows_requests_per_second_however_wide_a_point_is_and_breaks_whe
 
 def test_many_samples_make_a_page_that_stays_small() -> None:
     many = [Sample(at_s=s, version=v, requests=5, errors=1) for s in range(2000) for v in ("v1.0.0", "v1.1.0")]
-    assert len(deploy_report.render(RECORD.model_copy(update={"traffic": many}))) < 120_000
+    assert len(deploy_page.render(RECORD.model_copy(update={"traffic": many}))) < 120_000
 
 
 def test_a_deploy_of_days_and_one_of_no_time_have_an_axis() -> None:
@@ -147,15 +148,15 @@ def test_a_deploy_of_days_and_one_of_no_time_have_an_axis() -> None:
 def test_components_that_changed_are_told_or_why_they_are_not_known() -> None:
     old, new = {"version": "v1.0.0"}, {"version": "v1.1.0", "migrations": ["001"]}
     bill = {"components": [{"purl": "pkg:npm/zod@4.0.0", "version": "4.0.0"}]}
-    page = deploy_report.render(RECORD, diff.compare(old, new, {}, bill))
+    page = deploy_page.render(RECORD, diff.compare(old, new, {}, bill))
     assert "1 added, 0 removed, 0 changed" in page and "pkg:npm/zod" in page and "migrations" in page
-    page = deploy_report.render(RECORD, diff.compare(old, new, None, bill, ["v1.0.0 has no sbom.json"]))
+    page = deploy_page.render(RECORD, diff.compare(old, new, None, bill, ["v1.0.0 has no sbom.json"]))
     assert "v1.0.0 has no sbom.json" in page and "Components:" not in page
 
 
 def test_the_page_lies_beside_its_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "STATE", tmp_path)
-    written = deploy_report.write(RECORD)
+    written = deploy_page.write(RECORD)
     assert written == tmp_path / "deploys" / "lab" / f"{RECORD.name}.html" and written.read_text().startswith(
         "<!doctype"
     )

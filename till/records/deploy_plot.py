@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import Any
 
-from till.deploy_record import Record
-from till.deploy_traffic import Sample, gathered, totals
+from till.records.deploy_record import Record
+from till.records.deploy_traffic import Sample, gathered, totals
 
 WIDE, NARROW = 860, 320
 LEFT, RIGHT, TOP, HEIGHT = 44, 14, 12, 170

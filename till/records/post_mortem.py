@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from till import incident, markdown
-from till.deploy_record import NAME, Record, Step
-from till.deploy_traffic import totals
 from till.paths import CHECKOUT
+from till.records import incidents, markdown
+from till.records.deploy_record import NAME, Record, Step
+from till.records.deploy_traffic import totals
 from till_host.notifications.incident_document import PEOPLE
 
 TEMPLATE = CHECKOUT / "templates" / "post_mortem.md.j2"
@@ -24,12 +24,12 @@ SEAL = re.compile(r"<!-- Till wrote what stands above, SHA-256 ([0-9a-f]{64}). C
 
 def write(record: Record) -> Path:
     """Begin the document of a record, or bring it up to date where nobody changed Till's part; its path."""
-    return markdown.write(incident.folder(record.stack) / f"{record.name}.md", render(record), again)
+    return markdown.write(incidents.folder(record.stack) / f"{record.name}.md", render(record), again)
 
 
 def written(stack: str) -> list[dict[str, Any]]:
     """The documents of a stack, oldest first: id, when it began (s since the epoch), its path."""
-    found = [(NAME.fullmatch(path.stem), path) for path in incident.folder(stack).glob("*.md")]
+    found = [(NAME.fullmatch(path.stem), path) for path in incidents.folder(stack).glob("*.md")]
     told = [{"id": path.stem, "began": _began(name[2]), "document": str(path)} for name, path in found if name]
     return sorted(told, key=lambda one: (one["began"], one["id"]))
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from till import deploy_plot, deploy_record
-from till.deploy_record import Record
-from till.deploy_traffic import totals
 from till.paths import CHECKOUT
+from till.records import deploy_plot, deploy_record
+from till.records.deploy_record import Record
+from till.records.deploy_traffic import totals
 from till.releases.diff import Difference
 
 TEMPLATES = CHECKOUT / "templates"

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from till.drill_plot import plot
 from till.paths import CHECKOUT, STATE
+from till.records.drill_plot import plot
 
 TEMPLATES = CHECKOUT / "templates"
 WIDTH = 720

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from infra.contract import Contract
-from till import deploy_record, deploy_report, post_mortem
-from till.deploy_record import Record, Verdict
 from till.errors import TillError, error_of
+from till.records import deploy_page, deploy_record, post_mortem
+from till.records.deploy_record import Record, Verdict
 from till.releases import diff, release
 
 
@@ -37,7 +37,7 @@ def closed(
 ) -> dict[str, str]:
     """End the record (after so long; None: now) and write the papers; their paths by what they are."""
     deploy_record.finish(record, verdict, reason, duration_s)
-    told = {"record": record.name, "report": str(deploy_report.write(record, _difference(contract, record)))}
+    told = {"record": record.name, "report": str(deploy_page.write(record, _difference(contract, record)))}
     met = any(one.percent for one in record.steps)
     if (record.kind == "rollback" or verdict != "pass") and met:
         told["post_mortem"] = str(post_mortem.write(record))

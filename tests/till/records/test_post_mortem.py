@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from till import incident, post_mortem
 from till.cli import app
-from till.deploy_record import Gate, Record, Sample, Step
 from till.hosts import session
+from till.records import incidents, post_mortem
+from till.records.deploy_record import Gate, Record, Sample, Step
 from till.stacks import stack
 from till_host.notifications.incident_document import PEOPLE
 
@@ -41,7 +41,7 @@ RECORD = Record.model_validate(BARE).model_copy(
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(incident, "STATE", tmp_path)
+    monkeypatch.setattr(incidents, "STATE", tmp_path)
     return tmp_path / "incidents" / "lab"
 
 
@@ -141,15 +141,15 @@ def test_till_incident_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:
     lost = [
         {"id": "20270115T080000Z-alpha", "began": 1.8e9, "ended": None, "lost": ["alpha"], "measured": {}, "events": []}
     ]
-    monkeypatch.setattr(incident, "found", lambda _workplace: (lost, {}))
-    monkeypatch.setattr(incident, "write", lambda _stack, one: path.with_name(f"{one['id']}.md"))
+    monkeypatch.setattr(incidents, "found", lambda _workplace: (lost, {}))
+    monkeypatch.setattr(incidents, "write", lambda _stack, one: path.with_name(f"{one['id']}.md"))
     listed = json.loads(CliRunner().invoke(app, ["incident", "list", "lab", "--json"]).stdout)
     assert [one["id"] for one in listed["post_mortems"]] == [RECORD.name] and len(listed["incidents"]) == 1
     assert RECORD.name in CliRunner().invoke(app, ["incident", "list", "lab"]).stdout
     # The newest of both kinds is shown: the lost site is of 2027.
     newest = json.loads(CliRunner().invoke(app, ["incident", "show", "lab", "--json"]).stdout)
     assert newest["id"] == lost[0]["id"]
-    monkeypatch.setattr(incident, "found", lambda _workplace: ([], {}))
+    monkeypatch.setattr(incidents, "found", lambda _workplace: ([], {}))
     assert json.loads(CliRunner().invoke(app, ["incident", "show", "lab", "--json"]).stdout)["id"] == RECORD.name
 
 

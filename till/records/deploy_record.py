@@ -16,9 +16,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from till.deploy_traffic import Sample, thinned
 from till.errors import TillError, UsageError
 from till.paths import deploys_dir
+from till.records.deploy_traffic import Sample, thinned
 from till.thresholds import thresholds
 
 Verdict = Literal["pass", "fail", "insufficient", "unfinished"]
