@@ -6,8 +6,9 @@ import time
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from till import serving, watch
+from till import watch
 from till.changes import fleet_lock
+from till.checks import serving
 from till.errors import GateSaidNo, HostUnreachable, Interrupted, TillError, Unexpected, error_of
 from till.hosts.session import Workplace
 from till.platforms.vps import ship, slots

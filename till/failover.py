@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-from till import public_names, restore, smoke, successor
+from till import public_names, restore, successor
+from till.checks import purchase
 from till.errors import GateSaidNo, TillError
 from till.hosts import programs
 from till.hosts.session import Workplace
@@ -97,7 +98,7 @@ def _served(
     progress.say(f"every nameserver leads to {leader.site} after {dns_switch_s} s")
     facts = {**measured, "dns_switch_s": dns_switch_s}
     try:
-        order = smoke.run(contract, progress)
+        order = purchase.run(contract, progress)
     except TillError as reason:
         raise TillError(f"{leader.name} leads, but nothing can be bought: {reason.message}", again, facts) from None
     return {"dns_switch_s": dns_switch_s, "order": order, "rto_s": round(time.monotonic() - began, 2)}

@@ -6,9 +6,10 @@ import shutil
 from typing import Any
 
 from infra.contract import Contract
-from till import config_backup, deploy, public_names, redact, rollback, rollout_flow, smoke, verify, watch
+from till import config_backup, deploy, public_names, redact, rollback, rollout_flow, watch
 from till.changes import fleet_lock, journal
 from till.changes.change import change
+from till.checks import host_suite, purchase
 from till.errors import Refused
 from till.hosts import artefacts, play
 from till.hosts.play_result import PlayResult
@@ -115,13 +116,13 @@ def roll_back(name: str, version: str, override: str, progress: Progress) -> dic
 
 def buy(name: str, progress: Progress) -> dict[str, Any]:
     """A smoke purchase through the public name."""
-    return smoke.run(stack.contract(name), progress)
+    return purchase.run(stack.contract(name), progress)
 
 
 def verified(name: str, progress: Progress) -> dict[str, Any]:
     """testinfra on every host."""
     stack.contract(name)
-    return verify.run(name, progress)
+    return host_suite.run(name, progress)
 
 
 def state(name: str, progress: Progress | None = None) -> dict[str, Any]:

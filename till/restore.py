@@ -6,7 +6,8 @@ import time
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-from till import backup, smoke
+from till import backup
+from till.checks import purchase
 from till.errors import Refused, TillError, UsageError
 from till.hosts import play, programs
 from till.hosts.session import Workplace
@@ -115,7 +116,7 @@ def _bought(
     if not any(one.serving for one in slots.read(workplace).values()):
         return None
     try:
-        return smoke.run(workplace.contract, progress)
+        return purchase.run(workplace.contract, progress)
     except TillError as reason:
         raise TillError(
             f"the restored database leads, but nothing can be bought: {reason.message}; {kept}", again, result

@@ -6,8 +6,9 @@ import time
 from typing import Any
 
 from infra.contract import Contract
-from till import serving, watch
+from till import watch
 from till.changes import fleet_lock
+from till.checks import serving
 from till.errors import GateSaidNo, TillError, UsageError
 from till.hosts.session import Workplace
 from till.platforms.vps import slots

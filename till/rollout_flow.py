@@ -10,8 +10,8 @@ from typing import Any
 from infra.contract import Contract
 from till import signoff, signoff_document, watch
 from till.changes import history, journal, journal_head
+from till.checks.verdicts import Verdict
 from till.errors import TillError
-from till.gates import Verdict
 from till.hosts.session import Workplace, opened
 from till.paths import journal_file
 from till.progress import Progress

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from till.checks.verdicts import Verdict
 from till.errors import Refused, UsageError
-from till.gates import Verdict
 from till.releases.release import Manifest
 
 VERB = "signoff"

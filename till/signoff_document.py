@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from till.gates import Verdict
+from till.checks.verdicts import Verdict
 from till.paths import CHECKOUT, signoffs_dir
 from till.records import markdown
 from till.records.deploy_record import Record

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from infra.contract import Contract
 from tests.browser.conftest import RESULTS
-from till import smoke
+from till.checks import purchase
 from till.observe import probe
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(180)]
@@ -81,7 +81,7 @@ def orders(shop: Contract, paypal_order: str) -> list[dict[str, object]]:
 def decline_next(shop: Contract, paypal_order: str) -> None:
     """The buyer's bank will say no, once, to this payment alone."""
     assert shop.outside is not None
-    place = f"{shop.outside.host.address}:{smoke.SIMULATOR_PORT}"
+    place = f"{shop.outside.host.address}:{purchase.SIMULATOR_PORT}"
     with probe.Site(shop.outside.paypal_name, place, probe.internal_trust(shop)) as paypal:
         fault = {"path": f"{paypal_order}/capture", "kind": "decline"}
         assert paypal.ask("POST", "/_simulator/faults", json=fault).status_code == 201

@@ -15,9 +15,9 @@ from types import TracebackType
 from typing import Any
 
 from infra.contract import Contract
+from till.checks.purchase import API, SIMULATOR_PORT
 from till.errors import TillError
 from till.observe import probe
-from till.smoke import API, SIMULATOR_PORT
 from till.thresholds import thresholds
 
 BUYERS = 4

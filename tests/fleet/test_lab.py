@@ -19,7 +19,7 @@ from infra.contract import Contract
 from tests.fleet.conftest import PAYMENT_INTERVAL_S, STACK, inside, till
 from tests.fleet.database import well_told
 from tests.fleet.faults import paused
-from till import smoke
+from till.checks import purchase
 from till.observe import probe
 from till.paths import CHECKOUT, STATE, VENV_BIN, lock_file
 
@@ -301,4 +301,4 @@ def test_no_secret_is_in_logs_journal_or_state(lab: Contract) -> None:
 def test_purchases_still_work_at_the_end(lab: Contract) -> None:
     from till.progress import Progress
 
-    assert smoke.run(lab, Progress(quiet=True))["payment_status"] == "completed"
+    assert purchase.run(lab, Progress(quiet=True))["payment_status"] == "completed"

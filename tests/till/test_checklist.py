@@ -14,8 +14,8 @@ from tests.till.conftest import contract_of, host
 from tests.till.test_signoff import MANIFEST, NOW, built, record, signed
 from till import paths, rollout_cli, rollout_flow, signoff
 from till.changes import journal_head
+from till.checks.verdicts import Verdict
 from till.errors import Refused, TillError
-from till.gates import Verdict
 from till.observe import probe, status
 from till.progress import Progress
 from till.rollout import checklist, facts

@@ -10,7 +10,8 @@ import pytest
 
 from tests.till.conftest import QUIET
 from tests.till.rollouts import INTENTS, NEW, OLD, WORKPLACE, manifest
-from till import deploy, paths, rollback, serving, watch
+from till import deploy, paths, rollback, watch
+from till.checks import serving
 from till.errors import GateSaidNo, Interrupted, TillError, Unexpected
 from till.platforms.vps import ship
 from till.records import deploy_documents, deploy_record

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.till.rollouts import INTENTS, NEW, Clock, walk
-from till import smoke
+from till.checks import purchase
 from till.errors import GateSaidNo, HostUnreachable
 from till.hosts import programs
 from till.rollout import ledger, preview, usage
@@ -53,7 +53,7 @@ def bought(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         made.append(how)
         return {"version": NEW, "order_id": "A1"}
 
-    monkeypatch.setattr(smoke, "run", run)
+    monkeypatch.setattr(purchase, "run", run)
     return made
 
 
@@ -208,7 +208,7 @@ def test_where_hosts_have_other_cookies_nothing_is_bought_beforehand(
 
 
 def test_a_purchase_on_another_release_proves_nothing(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(smoke, "run", lambda *_, **__: {"version": "v1.0.0"})
+    monkeypatch.setattr(purchase, "run", lambda *_, **__: {"version": "v1.0.0"})
     one = walk(Clock(), smoke="purchase")
     with pytest.raises(GateSaidNo, match=r"on v1\.1\.0, but v1\.0\.0 answered"):
         preview.run(one)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from till import paths, signoff_document
-from till.gates import Verdict
+from till.checks.verdicts import Verdict
 from till.records.deploy_record import Record
 from till.signoff_document import Known
 from till_host.notifications.incident_document import PEOPLE

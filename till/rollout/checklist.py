@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from till import signoff
+from till.checks.verdicts import Verdict
 from till.errors import Refused, UsageError
-from till.gates import Verdict
 from till.rollout.checks import CHECKS, Unread
 from till.thresholds import host_policy, loaded, thresholds
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from till.changes.journal_head import Comparison
-from till.gates import Verdict
+from till.checks.verdicts import Verdict
 from till.rollout import window as windows
 
 DAY_S, HOUR_S = 86400, 3600

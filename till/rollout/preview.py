@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from infra.contract import Host
-from till import smoke
+from till.checks import purchase
 from till.errors import GateSaidNo
 from till.hosts import programs
 from till.observe import probe
@@ -46,7 +46,7 @@ def run(walk: Walk) -> dict[str, Any]:
             "hosts have different configurations of the release: bought from after the switch",
         )
         return {}
-    bought = smoke.run(contract, walk.progress, until_approval=not smoke.approves(contract), cookie=cookie)
+    bought = purchase.run(contract, walk.progress, until_approval=not purchase.approves(contract), cookie=cookie)
     if bought["version"] != walk.manifest.version:
         raise GateSaidNo(
             f"the purchase should have been made on {walk.manifest.version}, but {bought['version']} answered"

@@ -8,7 +8,7 @@ import uuid
 from typing import Any
 
 from infra.contract import Contract
-from till import gates
+from till.checks import verdicts
 from till.errors import GateSaidNo, Refused, TillError
 from till.observe import probe
 from till.progress import Progress
@@ -80,7 +80,7 @@ def run(contract: Contract, progress: Progress, until_approval: bool = False, co
         captured = _expect(answer, 200, "capture-order", contract)
         steps.done("capture", f"transaction {captured['transaction_id']}")
     row = order_row(contract, trust, captured["transaction_id"])
-    verdict = gates.order({**created, **captured}, row)
+    verdict = verdicts.order({**created, **captured}, row)
     if not verdict.passed or row is None:
         raise GateSaidNo(f"smoke: {verdict.sentence}", f"till status {contract.stack}")
     steps.done("read back", verdict.sentence)
@@ -115,7 +115,7 @@ def _healthy(contract: Contract, shop: probe.Site, steps: _Steps) -> str:
         time.sleep(HEALTH_INTERVAL_S)
         answer = shop.ask("GET", "/api/health")
     health = _expect(answer, 200, "GET /api/health", contract)
-    verdict = gates.headers(dict(answer.headers), thresholds()["security_headers"])
+    verdict = verdicts.headers(dict(answer.headers), thresholds()["security_headers"])
     if not verdict.passed:
         raise GateSaidNo(f"smoke: {verdict.sentence}", f"till provision {contract.stack}")
     version = str(health.get("release", health.get("version")))

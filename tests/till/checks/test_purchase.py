@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.till.conftest import QUIET, contract_of, host
-from till import smoke
+from till.checks import purchase
 from till.errors import GateSaidNo
 from till.observe import probe
 from till.thresholds import thresholds
@@ -32,12 +32,12 @@ class Shop:
 
 def healthy(shop: Shop) -> str:
     contract = contract_of(host("alpha", roles=["edge"]))
-    return smoke._healthy(contract, cast(probe.Site, shop), smoke._Steps(QUIET, 60))
+    return purchase._healthy(contract, cast(probe.Site, shop), purchase._Steps(QUIET, 60))
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(smoke, "HEALTH_INTERVAL_S", 0.01)
+    monkeypatch.setattr(purchase, "HEALTH_INTERVAL_S", 0.01)
 
 
 def test_a_shop_that_is_not_well_for_a_moment_is_asked_again() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from till import gates, smoke
+from till.checks import purchase, verdicts
 from till.errors import GateSaidNo
 from till.hosts.session import Workplace
 from till.observe import probe
@@ -22,7 +22,7 @@ def proven(workplace: Workplace, manifest: release.Manifest, progress: Progress)
     contract = workplace.contract
     if manifest.smoke != "purchase":
         return {}
-    return smoke.run(contract, progress, until_approval=not smoke.approves(contract))
+    return purchase.run(contract, progress, until_approval=not purchase.approves(contract))
 
 
 def _serves(workplace: Workplace, manifest: release.Manifest) -> None:
@@ -32,9 +32,11 @@ def _serves(workplace: Workplace, manifest: release.Manifest) -> None:
     while True:
         if manifest.version_path:
             found = probe.served_versions(contract, trust, manifest.version_path)
-            verdict = gates.version(manifest.version, found)
+            verdict = verdicts.version(manifest.version, found)
         else:
-            verdict = gates.answers(manifest.health_path, probe.served_statuses(contract, trust, manifest.health_path))
+            verdict = verdicts.answers(
+                manifest.health_path, probe.served_statuses(contract, trust, manifest.health_path)
+            )
         if verdict.passed:
             return
         if time.monotonic() > deadline:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.till.conftest import QUIET
-from till import verify
+from till.checks import host_suite
 from till.errors import GateSaidNo, TillError
 from till.thresholds import thresholds
 
@@ -35,15 +35,15 @@ def test_unreached(road): pass
 
 @pytest.fixture
 def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(verify, "SUITE", str(tmp_path))
-    monkeypatch.setattr(verify, "PAUSE_S", 0)
+    monkeypatch.setattr(host_suite, "SUITE", str(tmp_path))
+    monkeypatch.setattr(host_suite, "PAUSE_S", 0)
     monkeypatch.setitem(thresholds()["verify"], "settle_s", 30)
     return tmp_path
 
 
 def test_what_fails_for_a_moment_has_settled_and_only_that_is_asked_again(suite: Path) -> None:
     (suite / "test_hosts.py").write_text(SETTLING)
-    told = verify.run("lab", QUIET)
+    told = host_suite.run("lab", QUIET)
     settled = ["test_in_a_moment[bravo]"]
     assert told == {"passed": 3, "failed": 0, "skipped": 1, "settled": settled, "failing": []}
     assert (suite / "asked").read_text() == "alphabravobravo"
@@ -53,7 +53,7 @@ def test_what_goes_on_failing_is_told_beside_what_settled(suite: Path, monkeypat
     monkeypatch.setitem(thresholds()["verify"], "settle_s", 2)
     (suite / "test_hosts.py").write_text(BROKEN)
     with pytest.raises(GateSaidNo) as refused:
-        verify.run("lab", QUIET)
+        host_suite.run("lab", QUIET)
     assert "2 of 6 checks failed" in str(refused.value)
     assert refused.value.facts["settled"] == ["test_in_a_moment[bravo]"]
     never, unreached = refused.value.facts["failing"]
@@ -64,10 +64,10 @@ def test_what_goes_on_failing_is_told_beside_what_settled(suite: Path, monkeypat
 def test_a_suite_that_can_not_start_is_no_verdict(suite: Path) -> None:
     (suite / "test_hosts.py").write_text("import nothing_of_that_name\n")
     with pytest.raises(TillError, match="could not start"):
-        verify.run("lab", QUIET)
+        host_suite.run("lab", QUIET)
     (suite / "test_hosts.py").write_text("")
     with pytest.raises(TillError, match="could not start"):
-        verify.run("lab", QUIET)
+        host_suite.run("lab", QUIET)
 
 
 def test_checks_of_one_name_in_two_files_are_two(suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,6 +75,6 @@ def test_checks_of_one_name_in_two_files_are_two(suite: Path, monkeypatch: pytes
     for file in ("test_one.py", "test_other.py"):
         (suite / file).write_text("def test_well(): pass\ndef test_never(): assert 1 == 2, __name__\n")
     with pytest.raises(GateSaidNo) as refused:
-        verify.run("lab", QUIET)
+        host_suite.run("lab", QUIET)
     told = refused.value.facts
     assert (told["passed"], told["failed"], len(told["failing"])) == (2, 2, 2)

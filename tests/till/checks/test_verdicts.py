@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from till import gates
+from till.checks import verdicts
 
 PURCHASE = {"transaction_id": "T1", "total_omr": "4.115", "charge": {"currency": "USD", "amount": "10.70"}}
 ROW: dict[str, Any] = {
@@ -21,7 +21,7 @@ ROW: dict[str, Any] = {
 
 
 def test_a_paid_order_passes() -> None:
-    verdict = gates.order(PURCHASE, ROW)
+    verdict = verdicts.order(PURCHASE, ROW)
     assert verdict.passed and "o1" in verdict.sentence
 
 
@@ -38,17 +38,17 @@ def test_a_paid_order_passes() -> None:
     ],
 )
 def test_one_wrong_field_is_named(broken: dict[str, Any], told: str) -> None:
-    verdict = gates.order(PURCHASE, ROW | broken)
+    verdict = verdicts.order(PURCHASE, ROW | broken)
     assert not verdict.passed and told in verdict.sentence
 
 
 def test_an_acknowledged_payment_without_an_order_fails() -> None:
-    verdict = gates.order(PURCHASE, None)
+    verdict = verdicts.order(PURCHASE, None)
     assert not verdict.passed and "T1 was acknowledged" in verdict.sentence
 
 
 def test_amounts_are_compared_as_decimals_not_as_texts() -> None:
-    assert gates.order(PURCHASE, ROW | {"charge_amount": "10.7"}).passed
+    assert verdicts.order(PURCHASE, ROW | {"charge_amount": "10.7"}).passed
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_amounts_are_compared_as_decimals_not_as_texts() -> None:
     ],
 )
 def test_every_edge_serves_the_release(found: dict[str, str | None], passed: bool, told: str) -> None:
-    verdict = gates.version("v2.0.0", found)
+    verdict = verdicts.version("v2.0.0", found)
     assert verdict.passed is passed and told in verdict.sentence
 
 
@@ -75,10 +75,10 @@ def test_every_edge_serves_the_release(found: dict[str, str | None], passed: boo
     ],
 )
 def test_every_edge_answers(found: dict[str, int | None], passed: bool, told: str) -> None:
-    verdict = gates.answers("/up", found)
+    verdict = verdicts.answers("/up", found)
     assert verdict.passed is passed and told in verdict.sentence
 
 
 def test_headers_ignore_case_and_name_what_is_missing() -> None:
-    assert gates.headers({"x-frame-options": "DENY"}, ["X-Frame-Options"]).passed
-    assert "Content-Security-Policy" in gates.headers({}, ["Content-Security-Policy"]).sentence
+    assert verdicts.headers({"x-frame-options": "DENY"}, ["X-Frame-Options"]).passed
+    assert "Content-Security-Policy" in verdicts.headers({}, ["Content-Security-Policy"]).sentence
