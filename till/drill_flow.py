@@ -7,12 +7,12 @@ from typing import Any
 
 from till.changes import fleet_lock, journal, journal_head
 from till.changes.local_lock import held, records
-from till.drills import failover, restore, unit
 from till.errors import GateSaidNo
 from till.hosts.session import Workplace, opened
 from till.paths import journal_file, lock_file, records_lock_file
 from till.progress import Progress
 from till.records import drill_page
+from till.recovery.drills import failover, host_unit, restore
 from till.stacks import stack
 
 # Of a drill, what a journal entry keeps.
@@ -62,7 +62,7 @@ def listed(name: str) -> dict[str, Any]:
 
 def _note(name: str, workplace: Workplace, kind: str) -> list[dict[str, Any]]:
     """One journal entry and one report for each drill that has none yet; all results of the kind."""
-    path, results = journal_file(name), unit.results(workplace, kind)
+    path, results = journal_file(name), host_unit.results(workplace, kind)
     with records(records_lock_file(name)):
         noted = {entry.get("name") for entry in journal.read(path) if entry["verb"] == f"drill {kind}"}
         fresh = [result for result in results if result["name"] not in noted]

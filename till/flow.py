@@ -6,7 +6,7 @@ import shutil
 from typing import Any
 
 from infra.contract import Contract
-from till import config_backup, deploy, public_names, redact, rollback, rollout_flow, watch
+from till import deploy, redact, rollback, rollout_flow, watch
 from till.changes import fleet_lock, journal
 from till.changes.change import change
 from till.checks import host_suite, purchase
@@ -19,6 +19,7 @@ from till.paths import CHECKOUT, STATE
 from till.platforms.vps import ship
 from till.progress import Progress
 from till.public_dns import challenges
+from till.recovery import config_backup, public_names
 from till.releases import git_source, release
 from till.rollout import plan
 from till.stacks import stack

@@ -5,11 +5,21 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from till import backup, config_backup, failback, failover, forced, public_names, redact, restore, successor
+from till import redact
 from till.changes import fleet_lock
 from till.changes.change import change
 from till.hosts.session import opened
 from till.progress import Progress
+from till.recovery import (
+    backup,
+    config_backup,
+    failback,
+    failover,
+    forced_failover,
+    promotion_target,
+    public_names,
+    restore,
+)
 from till.stacks import stack
 
 
@@ -77,11 +87,11 @@ def move_leader(name: str, verb: str, site: str, confirmation: str, force: bool,
     follow. Returns from_site, to_site, changed, and where something moved what failover.run or forced.run measured.
     """
     contract = stack.contract(name)
-    wanted = site or successor.preferred(contract)
+    wanted = site or promotion_target.preferred(contract)
     with opened(contract) as workplace:
         seen = failover.look(workplace)
-        successor.refuse_unknown_site(contract, wanted)
-        gone = force and not successor.leads_well(seen)
+        promotion_target.refuse_unknown_site(contract, wanted)
+        gone = force and not promotion_target.leads_well(seen)
         seen, host = (seen, None) if gone else failover.target(workplace, seen, wanted, progress)
         leads = host is None and not gone
         if leads and not public_names.planned(contract, wanted):
@@ -89,10 +99,10 @@ def move_leader(name: str, verb: str, site: str, confirmation: str, force: bool,
             failback.decided(workplace, wanted, progress)
             return {"from_site": wanted, "to_site": wanted, "changed": False}
         if force and not gone and not leads:
-            forced.refuse_living(contract, seen, wanted)
+            forced_failover.refuse_living(contract, seen, wanted)
         if not leads:
-            successor.refuse_unconfirmed(contract, seen.leader, verb, wanted, confirmation, force)
-        left = successor.site_of(contract, seen.leader) if seen.leader else ""
+            promotion_target.refuse_unconfirmed(contract, seen.leader, verb, wanted, confirmation, force)
+        left = promotion_target.site_of(contract, seen.leader) if seen.leader else ""
         moved = {"from_site": left, "to_site": wanted, "changed": True}
         with (
             change(name, verb, progress, redact.of(contract), workplace) as facts,
@@ -105,7 +115,7 @@ def move_leader(name: str, verb: str, site: str, confirmation: str, force: bool,
                 leader = next(one for one in contract.hosts if one.name == seen.leader)
                 result = failover.led(contract, leader, time.monotonic(), progress, {})
             elif host is None:
-                result = forced.run(workplace, seen, wanted, progress)
+                result = forced_failover.run(workplace, seen, wanted, progress)
             else:
                 result = failover.run(workplace, seen.leader, host, progress)
             failback.decided(workplace, wanted, progress)

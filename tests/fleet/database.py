@@ -14,11 +14,11 @@ from infra.contract import Contract
 from tests.fleet.conftest import STACK, inside, till
 from tests.fleet.places import edges, first, site_of
 from tests.policy import POLICY
-from till import backup, restore
 from till.errors import TillError
 from till.hosts.session import opened
 from till.observe import status
 from till.paths import CHECKOUT, VENV_BIN
+from till.recovery import backup, restore
 from till.stacks import stack
 
 REPOSITORY = "/var/lib/pgbackrest"

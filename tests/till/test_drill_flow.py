@@ -12,8 +12,8 @@ import pytest
 
 from till import drill_flow, paths
 from till.changes import journal, journal_head
-from till.drills import restore, unit
 from till.hosts.session import Workplace
+from till.recovery.drills import host_unit, restore
 
 RESULTS = [{"name": f"restore-{number}", "at": f"179563410{number}"} for number in range(2)]
 NOBODY = cast(Workplace, None)
@@ -28,7 +28,7 @@ def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return {**result, "ok": True}
 
     monkeypatch.setattr(paths, "STATE", tmp_path)
-    monkeypatch.setattr(unit, "results", lambda *_: RESULTS)
+    monkeypatch.setattr(host_unit, "results", lambda *_: RESULTS)
     monkeypatch.setattr(journal_head, "push", lambda *_: "")
     monkeypatch.setitem(drill_flow.JUDGED, restore.KIND, judged)
 

@@ -8,14 +8,15 @@ from collections.abc import Callable
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-from till import backup, signoff
+from till import signoff
 from till.changes import journal, journal_head
-from till.drills import restore, unit
 from till.errors import TillError
 from till.hosts import programs
 from till.hosts.session import Workplace
 from till.observe import probe, replication, status
 from till.paths import journal_file
+from till.recovery import backup
+from till.recovery.drills import host_unit, restore
 from till.releases.release import Manifest
 from till.rollout.checks import DEPLOY, Unread
 from till.stacks import stack
@@ -82,7 +83,7 @@ def read(workplace: Workplace, manifest: Manifest) -> dict[str, Any]:
         "logs": _had(lambda: _logs(workplace)),
         "alerts": _had(lambda: _alerts(workplace)),
         "backups": _had(lambda: {"first": new, **_backups(workplace)}),
-        "drill": _had(lambda: {"first": new, "results": unit.results(workplace, restore.KIND)}),
+        "drill": _had(lambda: {"first": new, "results": host_unit.results(workplace, restore.KIND)}),
         "window": host_policy()["policy_deployment_window"][contract.environment],
     }
 

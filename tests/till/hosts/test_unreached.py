@@ -10,13 +10,14 @@ from typing import Any, cast
 import pytest
 
 from tests.till.conftest import QUIET, contract_of, host
-from till import config_backup, watch
+from till import watch
 from till.changes import journal_head
-from till.drills import restore, unit
 from till.errors import HostUnreachable
 from till.hosts import programs
 from till.hosts.session import UNREACHED, Workplace
 from till.platforms.vps import slots
+from till.recovery import config_backup
+from till.recovery.drills import host_unit, restore
 from till.rollout import facts
 
 ROLES = ["edge", "app", "database", "etcd", "monitoring", "backup_repository", "log_store"]
@@ -39,8 +40,8 @@ class Away:
 ASKED: dict[str, Callable[[Workplace], Any]] = {
     "a program": lambda at: programs.ask(at, "alpha", "slots", "show", timeout_s=5, next_command="till status lab"),
     "slots": slots.read,
-    "results of drills": lambda at: unit.results(at, "restore"),
-    "another drill": unit.refuse_second,
+    "results of drills": lambda at: host_unit.results(at, "restore"),
+    "another drill": host_unit.refuse_second,
     "a drill": lambda at: restore.run(at, 1, QUIET),
     "the config backup": lambda at: config_backup._told(at, "alpha"),
     "the journal's head": journal_head.read,

@@ -16,13 +16,13 @@ from tests import provider_zone
 from tests.policy import POLICY
 from tests.provider_zone import API_KEY, FOREIGN, TSIG_NAME, TSIG_SECRET, Provider, running
 from tests.till.conftest import contract_of, host
-from till import public_names
 from till.errors import TillError, UsageError
 from till.observe import probe
 from till.progress import Progress
 from till.public_dns import challenges
 from till.public_dns import provider as dns_provider
 from till.public_dns.zone import service_names
+from till.recovery import public_names
 from till.thresholds import thresholds
 
 ALPHA, BRAVO = ("192.0.2.11", "192.0.2.12"), ("198.51.100.21",)

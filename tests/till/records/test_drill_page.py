@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.till.conftest import contract_of, host
-from till.drills import failover
 from till.errors import GateSaidNo, Refused, UsageError
 from till.records import drill_page, drill_plot
+from till.recovery.drills import failover
 from till.thresholds import host_policy, thresholds
 
 RESULT: dict[str, Any] = {

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from till.drills import unit
 from till.errors import GateSaidNo, Interrupted, TillError
 from till.hosts import programs
 from till.hosts.session import Workplace
 from till.progress import Progress
 from till.records import drill_page
+from till.recovery.drills import host_unit
 from till.thresholds import thresholds
 
 KIND = "restore"
@@ -18,19 +18,19 @@ UNITS = {1: "till-drill-restore.service", 2: "till-drill-restore-offsite.service
 
 def run(workplace: Workplace, repository: int, progress: Progress) -> dict[str, Any]:
     """Hold a drill. Returns its result with the report's path; GateSaidNo carries the result of one that failed."""
-    host, stack, name = unit.host(workplace), workplace.contract.stack, UNITS[repository]
-    unit.refuse_second(workplace)
-    before = {result["name"] for result in unit.results(workplace, KIND)}
+    host, stack, name = host_unit.host(workplace), workplace.contract.stack, UNITS[repository]
+    host_unit.refuse_second(workplace)
+    before = {result["name"] for result in host_unit.results(workplace, KIND)}
     started = workplace.ssh(host, f"systemctl start --no-block {name}")
     programs.require_reached(host, started.returncode, started.stderr, f"till status {stack}")
     if started.returncode != 0:
         raise TillError(f"{host}: {name} does not start: {started.stderr.strip()[-600:]}", f"till provision {stack}")
     try:
-        unit.follow(workplace, name, KIND, thresholds()["drill_restore"]["deadline_s"], progress)
+        host_unit.follow(workplace, name, KIND, thresholds()["drill_restore"]["deadline_s"], progress)
     except KeyboardInterrupt:
-        unit.stop(workplace, name)
+        host_unit.stop(workplace, name)
         raise Interrupted("the drill was interrupted and has been cleaned up", f"till drill restore {stack}") from None
-    return judged(stack, unit.newest(workplace, name, KIND, before))
+    return judged(stack, host_unit.newest(workplace, name, KIND, before))
 
 
 def judged(stack: str, result: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import time
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-from till import backup
 from till.checks import purchase
 from till.errors import Refused, TillError, UsageError
 from till.hosts import play, programs
@@ -14,6 +13,7 @@ from till.hosts.session import Workplace
 from till.observe import probe, replication, status
 from till.platforms.vps import slots
 from till.progress import Progress
+from till.recovery import backup
 
 # What the host's own state of a restore is worth to whoever asked for it.
 TOLD = (

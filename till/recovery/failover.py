@@ -8,14 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-from till import public_names, restore, successor
 from till.checks import purchase
 from till.errors import GateSaidNo, TillError
 from till.hosts import programs
 from till.hosts.session import Workplace
 from till.observe import probe, replication, status
 from till.progress import Progress
-from till.successor import SYNCHRONOUS, Seen
+from till.recovery import promotion_target, public_names, restore
+from till.recovery.promotion_target import SYNCHRONOUS, Seen
 from till.thresholds import host_policy, thresholds
 
 POLL_INTERVAL_S = 0.2
@@ -44,8 +44,8 @@ def target(workplace: Workplace, seen: Seen, site: str, progress: Progress) -> t
     deadline = time.monotonic() + policy["catch_up_deadline_s"]
     while True:
         try:
-            return seen, successor.target(workplace.contract, seen, site, policy["lag_max_mb"])
-        except successor.NotYet as reason:
+            return seen, promotion_target.target(workplace.contract, seen, site, policy["lag_max_mb"])
+        except promotion_target.NotYet as reason:
             if time.monotonic() > deadline:
                 raise
             if not said:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from infra.contract import Role
-from till import successor
 from till.errors import TillError
 from till.hosts import programs
 from till.hosts.session import Workplace
 from till.progress import Progress
+from till.recovery import promotion_target
 from till.thresholds import thresholds
 
 
@@ -18,7 +18,7 @@ def hold(workplace: Workplace, site: str, progress: Progress) -> None:
 
 def decided(workplace: Workplace, site: str, progress: Progress) -> None:
     """A person wants the leader at this site: at the preferred one everything is as at first, elsewhere it is held."""
-    if site == successor.preferred(workplace.contract):
+    if site == promotion_target.preferred(workplace.contract):
         _remember(workplace, site, progress, "release")
     else:
         hold(workplace, site, progress)

@@ -6,12 +6,12 @@ import time
 from typing import Any
 
 from infra.contract import Contract, Role
-from till import failover, restore, successor
 from till.errors import GateSaidNo, Refused, TillError
 from till.hosts import programs
 from till.hosts.session import Workplace
 from till.progress import Progress
-from till.successor import SYNCHRONOUS, Seen
+from till.recovery import failover, promotion_target, restore
+from till.recovery.promotion_target import SYNCHRONOUS, Seen
 from till.thresholds import thresholds
 
 POLL_INTERVAL_S = 0.2
@@ -41,7 +41,7 @@ def run(workplace: Workplace, seen: Seen, site: str, progress: Progress) -> dict
     leader = _elected(workplace, seen, began + policy["promotion_deadline_s"])
     measured["promoted_s"] = round(time.monotonic() - began, 2)
     progress.say(f"{leader} leads after {measured['promoted_s']} s")
-    if successor.site_of(contract, leader) != site:
+    if promotion_target.site_of(contract, leader) != site:
         host = _other(workplace, site, began + 2 * policy["promotion_deadline_s"])
         progress.say(f"{leader} was elected, which is not at {site}")
         return {**measured, **failover.run(workplace, leader, host, progress)}
@@ -91,7 +91,7 @@ def _other(workplace: Workplace, site: str, deadline: float) -> Any:
     contract, policy = workplace.contract, thresholds()["failover"]
     while True:
         try:
-            host = successor.target(contract, failover.look(workplace), site, policy["lag_max_mb"])
+            host = promotion_target.target(contract, failover.look(workplace), site, policy["lag_max_mb"])
         except TillError:
             if time.monotonic() > deadline:
                 raise

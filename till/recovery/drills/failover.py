@@ -7,13 +7,13 @@ import socket
 from typing import Any
 
 from infra.contract import Contract
-from till import failover, successor
-from till.drills import unit
 from till.errors import GateSaidNo, HostUnreachable, Interrupted, Refused, TillError, UsageError
 from till.hosts import programs
 from till.hosts.session import Workplace
 from till.progress import Progress
 from till.records import drill_page
+from till.recovery import failover, promotion_target
+from till.recovery.drills import host_unit
 from till.thresholds import host_policy, thresholds
 
 KIND = "failover"
@@ -44,8 +44,8 @@ def refuse_unwell(workplace: Workplace, progress: Progress) -> None:
     again = f"till status {contract.stack}"
     for host, reason in seen.unreached.items():
         raise HostUnreachable(f"host {host} can't be reached: {reason}; nothing is broken further", again)
-    sites = successor.sites(contract)
-    leads = successor.site_of(contract, seen.leader) if seen.leader else ""
+    sites = promotion_target.sites(contract)
+    leads = promotion_target.site_of(contract, seen.leader) if seen.leader else ""
     others = [site for site in sites if site != leads]
     if not others:
         raise UsageError(f"stack {contract.stack} has no second site that could lead", again)
@@ -63,10 +63,10 @@ def run(workplace: Workplace, fault: str, override: str, progress: Progress) -> 
     Raises GateSaidNo with the result of one that failed or broke a limit, and without one where something was not
     well; Refused outside of the window and while another drill is under way.
     """
-    host, stack = unit.host(workplace), workplace.contract.stack
+    host, stack = host_unit.host(workplace), workplace.contract.stack
     refuse_unwell(workplace, progress)
-    unit.refuse_second(workplace)
-    before = {result["name"] for result in unit.results(workplace, KIND)}
+    host_unit.refuse_second(workplace)
+    before = {result["name"] for result in host_unit.results(workplace, KIND)}
     by = f"{getpass.getuser()}@{socket.gethostname()}"
     told = programs.ask(
         workplace, host, PROGRAM, "request", fault, "--override", override, "--by", by,
@@ -76,14 +76,14 @@ def run(workplace: Workplace, fault: str, override: str, progress: Progress) -> 
         again = f"till drill failover {stack} --fault {fault} --override REASON" if told["why"] == "window" else ""
         raise REFUSALS[told["why"]](f"no drill is held: {told['refused']}", again or f"till status {stack}")
     try:
-        unit.follow(workplace, UNIT, KIND, thresholds()["drill_failover"]["deadline_s"], progress)
+        host_unit.follow(workplace, UNIT, KIND, thresholds()["drill_failover"]["deadline_s"], progress)
     except KeyboardInterrupt:
-        unit.stop(workplace, UNIT)
+        host_unit.stop(workplace, UNIT)
         raise Interrupted(
             "the drill was interrupted; every fault is healed, or heals itself within the minute",
             f"till status {stack}, and where the leader moved: till failback {stack}",
         ) from None
-    return judged(stack, unit.newest(workplace, UNIT, KIND, before))
+    return judged(stack, host_unit.newest(workplace, UNIT, KIND, before))
 
 
 def judged(stack: str, result: dict[str, Any]) -> dict[str, Any]:

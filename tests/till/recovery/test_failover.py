@@ -9,10 +9,11 @@ import pytest
 
 from infra.contract import Contract
 from tests.till.conftest import QUIET, contract_of, host
-from till import failover, thresholds
+from till import thresholds
 from till.errors import GateSaidNo
 from till.hosts.session import Workplace
-from till.successor import NotYet, Seen
+from till.recovery import failover
+from till.recovery.promotion_target import NotYet, Seen
 
 LEADS = {"name": "alpha", "role": "Leader", "state": "running", "lag_mb": None}
 COPY = {"name": "bravo", "role": "Sync Standby", "state": "streaming", "lag_mb": 4.0}

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-from till import restore
 from till.errors import GateSaidNo, HostUnreachable, Refused, UsageError
+from till.recovery import restore
 
 # What a copy of the database is called that follows (Patroni's words).
 FOLLOWS, SYNCHRONOUS = ("Replica", "Sync Standby"), "Sync Standby"

@@ -6,9 +6,9 @@ import pytest
 
 from infra.contract import Contract
 from tests.till.conftest import contract_of, host
-from till import forced
 from till.errors import Refused
-from till.successor import Seen, leads_well, refuse_unconfirmed
+from till.recovery import forced_failover
+from till.recovery.promotion_target import Seen, leads_well, refuse_unconfirmed
 
 LEADS = [{"name": "alpha", "role": "Leader", "state": "running", "lag_mb": None}]
 
@@ -20,7 +20,7 @@ def contract() -> Contract:
 
 def test_a_living_leader_is_to_be_moved_as_planned(contract: Contract) -> None:
     with pytest.raises(Refused) as refused:
-        forced.refuse_living(contract, Seen("alpha", LEADS), "bravo")
+        forced_failover.refuse_living(contract, Seen("alpha", LEADS), "bravo")
     assert "alpha, which leads, answers and runs" in refused.value.message
     assert "till failover lab --to bravo;" in refused.value.next_command
 
@@ -40,8 +40,10 @@ def test_who_can_hand_over(seen: Seen, well: bool) -> None:
 
 def test_without_a_majority_of_the_store_nobody_can_be_elected(contract: Contract) -> None:
     gone = {"alpha": "timed out", "bravo": "timed out"}
-    assert "1 of 3 members of the consensus store are left (ops)" in forced.no_majority(contract, Seen("", [], gone))
-    assert forced.no_majority(contract, Seen("", [], {"alpha": "timed out"})) == ""
+    assert "1 of 3 members of the consensus store are left (ops)" in forced_failover.no_majority(
+        contract, Seen("", [], gone)
+    )
+    assert forced_failover.no_majority(contract, Seen("", [], {"alpha": "timed out"})) == ""
 
 
 def test_production_asks_for_the_name_and_says_what_is_believed(contract: Contract) -> None:
