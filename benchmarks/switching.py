@@ -11,7 +11,7 @@ from benchmarks.switch_outcome import Switch
 from benchmarks.visits import Visit
 from benchmarks.visits_apart import VisitsApart
 from infra.contract import Contract, Host, Role
-from till import deploy, flow, rollback
+from till import flow
 from till.errors import TillError, UsageError
 from till.hosts import programs
 from till.hosts.session import Workplace, opened
@@ -22,6 +22,7 @@ from till.platforms.vps.slots import Slots
 from till.progress import Progress
 from till.records import deploy_record
 from till.releases import release
+from till.rollout import deploy, rollback
 from till.thresholds import thresholds
 
 RESTART = "systemctl restart storefront@$(/opt/till-host/current/bin/slots show | {python})"

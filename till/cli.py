@@ -107,7 +107,8 @@ def deploy(
     as_json: Json = False,
 ) -> None:
     """Ship a built release to the idle slot, try it, give it traffic step by step, or keep the old one."""
-    from till import deploy, flow
+    from till import flow
+    from till.rollout import deploy
 
     wish = deploy.Wish(version, strategy, bake_s, override)
     answer(

@@ -6,7 +6,7 @@ import shutil
 from typing import Any
 
 from infra.contract import Contract
-from till import deploy, redact, rollback, rollout_flow, watch
+from till import redact, rollout_flow
 from till.changes import fleet_lock, journal
 from till.changes.change import change
 from till.checks import host_suite, purchase
@@ -21,7 +21,7 @@ from till.progress import Progress
 from till.public_dns import challenges
 from till.recovery import config_backup, public_names
 from till.releases import git_source, release
-from till.rollout import plan
+from till.rollout import deploy, plan, release_watch, rollback
 from till.stacks import stack
 
 FIRST_RELEASE = "v1.0.0-paypal"
@@ -87,7 +87,7 @@ def deploy_release(
             checked = ship.run(workplace, manifest, progress, check=True, diff=diff)
             checked.raise_for_failure(contract, f"till deploy {name} {wish.version}")
             return checked.facts()
-        watch.collect(workplace, progress)
+        release_watch.collect(workplace, progress)
         with (
             change(name, "deploy", progress, redact.of(contract), workplace) as facts,
             fleet_lock.held(workplace, f"deploy {wish.version}") as held,
@@ -105,7 +105,7 @@ def roll_back(name: str, version: str, override: str, progress: Progress) -> dic
     """Lead traffic back to the release that is still warm; returns what deploy_record.facts tells."""
     contract = stack.contract(name)
     with opened(contract) as workplace:
-        watch.collect(workplace, progress)
+        release_watch.collect(workplace, progress)
         with (
             change(name, "rollback", progress, redact.of(contract), workplace) as facts,
             fleet_lock.held(workplace, f"rollback {version}".strip()) as held,
@@ -131,7 +131,7 @@ def state(name: str, progress: Progress | None = None) -> dict[str, Any]:
     with opened(stack.contract(name)) as workplace:
         found = status.of(workplace)
         unreached = {one["name"] for one in found["hosts"] if not one["reachable"]}
-        watch.collect(workplace, progress or Progress(quiet=True), unreached)
+        release_watch.collect(workplace, progress or Progress(quiet=True), unreached)
         return found
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.contract import Contract
-from till import signoff, signoff_document, watch
+from till import signoff, signoff_document
 from till.changes import history, journal, journal_head
 from till.checks.verdicts import Verdict
 from till.errors import TillError
@@ -18,7 +18,7 @@ from till.progress import Progress
 from till.records import deploy_record
 from till.releases import release
 from till.releases.release import Manifest
-from till.rollout import checklist, facts, plan
+from till.rollout import checklist, facts, plan, release_watch
 from till.stacks import stack
 from till.thresholds import thresholds
 
@@ -142,7 +142,7 @@ def _fetch(name: str, progress: Progress) -> None:
     """What the watch of releases did since; a stack that can't be asked still has its journal."""
     try:
         with opened(stack.contract(name)) as workplace:
-            watch.collect(workplace, progress)
+            release_watch.collect(workplace, progress)
     except TillError as reason:
         progress.say(f"warning: what the watch of releases did is not known: {reason.message.splitlines()[0]}")
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from till import redact, watch
+from till import redact
 from till.changes import journal
 from till.changes.change import change
 from till.hosts.session import opened
 from till.progress import Progress
+from till.rollout import release_watch
 from till.stacks import stack
 
 if TYPE_CHECKING:
@@ -21,20 +22,20 @@ LOOK_S = 1.0
 def state(name: str, progress: Progress, screen: shown_by | None) -> dict[str, Any]:
     """The watch as it is; with a screen it is shown there until it ends or somebody has seen enough (Ctrl-C)."""
     with opened(stack.contract(name)) as workplace:
-        watch.collect(workplace, progress)
-        found = watch.shown(workplace)
+        release_watch.collect(workplace, progress)
+        found = release_watch.shown(workplace)
         if screen is not None:
             try:
                 with screen:
                     while _goes_on(found):
                         screen.show(found)
                         time.sleep(LOOK_S)
-                        found = watch.shown(workplace)
+                        found = release_watch.shown(workplace)
             except KeyboardInterrupt:
                 return found
         if not _goes_on(found):
             # It may have acted while it was looked on.
-            watch.collect(workplace, progress)
+            release_watch.collect(workplace, progress)
         return found
 
 
@@ -42,8 +43,8 @@ def ended(name: str, progress: Progress) -> dict[str, Any]:
     """End the watch by hand; the release that serves stays."""
     contract = stack.contract(name)
     with opened(contract) as workplace, change(name, "watch end", progress, redact.of(contract), workplace) as facts:
-        was = watch.end(workplace, "ended by hand", journal.account())
-        found = watch.shown(workplace)
+        was = release_watch.end(workplace, "ended by hand", journal.account())
+        found = release_watch.shown(workplace)
         facts |= {"ended": was, "version": found["watch"]["version"] if found["watch"] else ""}
         return {**found, "was_ended": was}
 

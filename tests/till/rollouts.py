@@ -14,7 +14,7 @@ from till.progress import Progress
 from till.records.deploy_record import Record
 from till.releases.release import Manifest
 from till.rollout.counts import Counts
-from till.rollout.walk import Walk
+from till.rollout.rollout import Walk
 
 OLD, NEW = "v1.0.0", "v1.1.0"
 FLEET = contract_of(host("alpha"), host("bravo", address="198.18.7.30"), host("ops", roles=["monitoring"]))

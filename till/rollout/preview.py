@@ -10,9 +10,9 @@ from till.errors import GateSaidNo
 from till.hosts import programs
 from till.observe import probe
 from till.releases import release
-from till.rollout import judge, ledger, usage
+from till.rollout import judge, ledger_gate, usage_gate
 from till.rollout.counts import NOTHING, Counts
-from till.rollout.walk import Walk
+from till.rollout.rollout import Walk
 from till.thresholds import thresholds
 
 PHASE = "preview"
@@ -30,8 +30,8 @@ def run(walk: Walk) -> dict[str, Any]:
         asked = _asked(walk)
     _judge(walk, asked, "errors", "bad")
     _judge(walk, asked, "slow", "slow")
-    usage.cpu(walk, PHASE, asked)
-    usage.gate(walk, PHASE)
+    usage_gate.cpu(walk, PHASE, asked)
+    usage_gate.gate(walk, PHASE)
     if walk.manifest.smoke != "purchase":
         return {}
     contract = walk.workplace.contract
@@ -57,7 +57,7 @@ def run(walk: Walk) -> dict[str, Any]:
         "pass",
         f"order {bought.get('order_id', '')} was bought from {bought['version']} before any customer met it",
     )
-    ledger.gate(walk, PHASE)
+    ledger_gate.gate(walk, PHASE)
     return bought
 
 

@@ -10,7 +10,6 @@ from typing import Any, cast
 import pytest
 
 from tests.till.conftest import QUIET, contract_of, host
-from till import watch
 from till.changes import journal_head
 from till.errors import HostUnreachable
 from till.hosts import programs
@@ -18,7 +17,7 @@ from till.hosts.session import UNREACHED, Workplace
 from till.platforms.vps import slots
 from till.recovery import config_backup
 from till.recovery.drills import host_unit, restore
-from till.rollout import facts
+from till.rollout import facts, release_watch
 
 ROLES = ["edge", "app", "database", "etcd", "monitoring", "backup_repository", "log_store"]
 
@@ -45,8 +44,8 @@ ASKED: dict[str, Callable[[Workplace], Any]] = {
     "a drill": lambda at: restore.run(at, 1, QUIET),
     "the config backup": lambda at: config_backup._told(at, "alpha"),
     "the journal's head": journal_head.read,
-    "the watch": watch.shown,
-    "the watch that is begun": lambda at: watch._asked(at, "begin", given={"version": "v1.0.0"}),
+    "the watch": release_watch.shown,
+    "the watch that is begun": lambda at: release_watch._asked(at, "begin", given={"version": "v1.0.0"}),
     "the log store": facts._logs,
     "alerts": facts._alerts,
 }

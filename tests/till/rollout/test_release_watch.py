@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from infra.contract import Contract
 from tests.till.conftest import QUIET, build, contract_of, host
-from till import paths, watch, watch_cli, watch_flow
+from till import paths, watch_cli, watch_flow
 from till.changes import journal, journal_head, local_lock
 from till.cli import app as till
 from till.errors import HostUnreachable, TillError
@@ -29,6 +29,7 @@ from till.hosts.session import UNREACHED, Workplace
 from till.platforms.vps.edges import Intent
 from till.records import deploy_documents, deploy_record
 from till.records.deploy_record import Record
+from till.rollout import release_watch
 from till.stacks import stack
 
 NEW, OLD = "v2.0.0", "v1.0.0"
@@ -111,7 +112,7 @@ def test_a_watch_is_handed_over_with_all_that_it_needs(ops: Place, app: Path) ->
     for version in (OLD, NEW):
         build(version, app)
     record = deployed()
-    assert watch.begin(at(ops), record, intents(), QUIET) == {"watch": {"until": 9}}
+    assert release_watch.begin(at(ops), record, intents(), QUIET) == {"watch": {"until": 9}}
     assert ops.asked == [["ops", "begin"]]
     assert json.loads(Path(ops.given).read_text()) == {
         "version": NEW, "old_version": OLD, "hosts": {"alpha": {"new_slot": "green", "old_slot": "blue"}},
@@ -124,31 +125,31 @@ def test_a_watch_is_handed_over_with_all_that_it_needs(ops: Place, app: Path) ->
 def test_where_there_is_no_way_back_nobody_watches(ops: Place, none: str) -> None:
     old_slot = {"first release": None, "same release": "green"}.get(none, "blue")
     record = deployed(old_version=None if none == "no old version" else OLD)
-    assert watch.begin(at(ops), record, intents(old_slot), QUIET) == {}
+    assert release_watch.begin(at(ops), record, intents(old_slot), QUIET) == {}
     assert ops.asked == []
 
 
 def test_a_deploy_that_passed_stands_where_nobody_can_watch_and_says_so(ops: Place, app: Path) -> None:
     build(NEW, app)
     ops.away = True
-    assert "ops can't be reached" in watch.begin(at(ops), deployed(), intents(), QUIET)["watch"]["fault"]
-    watch.over(at(ops), "deploy v3.0.0", "ann", QUIET)
-    assert watch.collect(at(ops), QUIET) == []
+    assert "ops can't be reached" in release_watch.begin(at(ops), deployed(), intents(), QUIET)["watch"]["fault"]
+    release_watch.over(at(ops), "deploy v3.0.0", "ann", QUIET)
+    assert release_watch.collect(at(ops), QUIET) == []
     with pytest.raises(HostUnreachable):
-        watch.shown(at(ops))
+        release_watch.shown(at(ops))
 
 
 def test_a_stack_without_a_host_that_watches_is_not_asked(ops: Place) -> None:
     place = Place("nameserver")
-    watch.over(at(place), "deploy v3.0.0", "ann", QUIET)
-    assert watch.collect(at(place), QUIET) == [] and place.asked == []
-    assert watch.collect(at(ops), QUIET, unreached=["ops"]) == [] and ops.asked == []
+    release_watch.over(at(place), "deploy v3.0.0", "ann", QUIET)
+    assert release_watch.collect(at(place), QUIET) == [] and place.asked == []
+    assert release_watch.collect(at(ops), QUIET, unreached=["ops"]) == [] and ops.asked == []
     with pytest.raises(TillError, match="no host with the role monitoring"):
-        watch.shown(at(place))
+        release_watch.shown(at(place))
 
 
 def test_what_the_watch_did_becomes_a_record_papers_and_an_entry_once(ops: Place, tmp_path: Path) -> None:
-    (name,) = watch.collect(at(ops), QUIET)
+    (name,) = release_watch.collect(at(ops), QUIET)
     record = deploy_record.load("lab", name)
     assert (record.kind, record.by, record.at) == ("rollback", "till-release-watch@ops", AT)
     assert (record.old_version, record.new_version, record.verdict) == (NEW, OLD, "pass")
@@ -163,7 +164,7 @@ def test_what_the_watch_did_becomes_a_record_papers_and_an_entry_once(ops: Place
     assert (entry["verb"], entry["by"], entry["ok"]) == ("rollback", "till-release-watch@ops", True)
     assert (entry["new_version"], entry["record"], entry["fetched_by"]) == (OLD, name, journal.account())
     assert journal.verify(paths.journal_file("lab")) == 1
-    assert watch.collect(at(ops), QUIET) == []
+    assert release_watch.collect(at(ops), QUIET) == []
     assert len(journal.read(paths.journal_file("lab"))) == 1
 
 
@@ -176,7 +177,7 @@ def test_two_tills_at_once_leave_one_record_of_one_rollback(ops: Place, monkeypa
 
     def collected() -> list[str]:
         together.wait(10)
-        return watch.collect(at(ops), QUIET)
+        return release_watch.collect(at(ops), QUIET)
 
     monkeypatch.setattr(deploy_documents, "closed", slowly)
     with ThreadPoolExecutor(2) as both:
@@ -194,12 +195,12 @@ def test_a_till_that_is_killed_while_it_writes_is_made_up_for(ops: Place, monkey
         with monkeypatch.context() as broken:
             broken.setattr(module, name, cut)
             with pytest.raises(KeyboardInterrupt):
-                watch.collect(at(ops), QUIET)
-    (name,) = watch.collect(at(ops), QUIET)
+                release_watch.collect(at(ops), QUIET)
+    (name,) = release_watch.collect(at(ops), QUIET)
     assert deploy_record.names("lab") == [name]
     assert deploy_record.load("lab", name).verdict == "pass"
     assert [entry["record"] for entry in journal.read(paths.journal_file("lab"))] == [name]
-    assert watch.collect(at(ops), QUIET) == []
+    assert release_watch.collect(at(ops), QUIET) == []
 
 
 def test_who_never_gets_the_turn_to_write_says_so_and_the_verb_goes_on(
@@ -208,28 +209,28 @@ def test_who_never_gets_the_turn_to_write_says_so_and_the_verb_goes_on(
     real = local_lock.records
     monkeypatch.setattr(local_lock, "records", lambda path: real(path, within_s=0.1))
     with real(paths.records_lock_file("lab")):
-        assert watch.collect(at(ops), QUIET) == []
-    assert len(watch.collect(at(ops), QUIET)) == 1
+        assert release_watch.collect(at(ops), QUIET) == []
+    assert len(release_watch.collect(at(ops), QUIET)) == 1
 
 
 def test_a_try_that_failed_is_no_rollback(ops: Place) -> None:
     failed = {"verdict": "fail", "warning": "no route to bravo", "rollback_s": None, "at": AT + 30}
     ops.answers["results"] = [RESULT, {**RESULT, **failed}]
-    first, second = (deploy_record.load("lab", name) for name in watch.collect(at(ops), QUIET))
+    first, second = (deploy_record.load("lab", name) for name in release_watch.collect(at(ops), QUIET))
     assert (first.verdict, second.verdict, second.steps) == ("pass", "fail", [])
     assert second.reason == f"{RESULT['reason']}; no route to bravo"
     assert [one["ok"] for one in journal.read(paths.journal_file("lab"))] == [True, False]
 
 
 def test_a_release_that_the_watch_took_back_is_void(ops: Place) -> None:
-    from till import rollback
+    from till.rollout import rollback
 
-    watch.collect(at(ops), QUIET)
+    release_watch.collect(at(ops), QUIET)
     assert rollback.voided(deploy_record.every("lab")) == {NEW}
 
 
 def test_it_is_ended_with_a_reason(ops: Place) -> None:
-    assert watch.end(at(ops), "deploy v3.0.0", "ann@laptop") is True
+    assert release_watch.end(at(ops), "deploy v3.0.0", "ann@laptop") is True
     assert ops.asked == [["ops", "end", "deploy v3.0.0", "ann@laptop"]]
 
 
@@ -286,7 +287,7 @@ def test_the_verb_looks_on_until_the_watch_ends_and_tells_what_it_did(
         return {name: found[name] for found in [next(looks)] for name in ("watch", "look")}
 
     verb.answers["results"] = []
-    monkeypatch.setattr(watch, "shown", shown)
+    monkeypatch.setattr(release_watch, "shown", shown)
     done = CliRunner().invoke(till, ["watch", "lab"], env={"COLUMNS": "200"})
     assert done.exit_code == 0
     # A line where something is new, and the last one.

@@ -7,7 +7,7 @@ from typing import Any
 
 from till.errors import GateSaidNo
 from till.hosts import programs
-from till.rollout.walk import Walk
+from till.rollout.rollout import Walk
 
 
 def gate(walk: Walk, phase: str) -> None:

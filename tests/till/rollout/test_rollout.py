@@ -11,8 +11,8 @@ import pytest
 from tests.till.rollouts import NEW, Clock, readings, silent, walk
 from till.errors import GateSaidNo, TillError
 from till.platforms.vps import counters
-from till.rollout import usage
-from till.rollout import walk as walks
+from till.rollout import rollout as walks
+from till.rollout import usage_gate
 from till.rollout.counts import Counts
 from till.rollout.plan import Step
 from till.thresholds import thresholds
@@ -25,7 +25,7 @@ LOOK_S = POLICY["look_interval_s"]
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     found = Clock()
     monkeypatch.setattr(walks, "time", found)
-    monkeypatch.setattr(usage, "gate", lambda walk, phase: walk.gate(phase, "usage", "pass", ""))
+    monkeypatch.setattr(usage_gate, "gate", lambda walk, phase: walk.gate(phase, "usage", "pass", ""))
     return found
 
 
@@ -173,7 +173,7 @@ def test_what_the_release_takes_of_its_hosts_can_end_it(clock: Clock, monkeypatc
     def refuse(_walk: Any, phase: str) -> None:
         raise GateSaidNo(f"memory at {phase}")
 
-    monkeypatch.setattr(usage, "gate", refuse)
+    monkeypatch.setattr(usage_gate, "gate", refuse)
     one = walk(clock)
     with pytest.raises(GateSaidNo, match="memory at 25 %"):
         one.go((Step(25, 15), Step(100, 30)))

@@ -16,8 +16,8 @@ from till.platforms.vps.edges import Edges, Intent
 from till.progress import Progress
 from till.records.deploy_record import Gate, Record, Step
 from till.releases import release
-from till.rollout import judge, plan, usage
-from till.rollout.looks import Looks
+from till.rollout import judge, plan, usage_gate
+from till.rollout.comparison import Looks
 from till.thresholds import thresholds
 
 Result = TypeVar("Result")
@@ -112,7 +112,7 @@ class Walk:
                 raise GateSaidNo(f"{step.percent} % for {step.deadline_s:g} s proved nothing: {told}")
             time.sleep(max(0.0, self.policy["look_interval_s"] - (time.monotonic() - now)))
         self._note(step)
-        self.keeping(lambda: usage.gate(self, f"{step.percent} %"))
+        self.keeping(lambda: usage_gate.gate(self, f"{step.percent} %"))
 
     def _refuse_failed(self, step: plan.Step) -> None:
         if found := self.looks.failed():

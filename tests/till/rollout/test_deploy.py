@@ -10,12 +10,12 @@ import pytest
 
 from tests.till.conftest import QUIET
 from tests.till.rollouts import INTENTS, NEW, OLD, WORKPLACE, manifest
-from till import deploy, paths, rollback, watch
+from till import paths
 from till.checks import serving
 from till.errors import GateSaidNo, Interrupted, TillError, Unexpected
 from till.platforms.vps import ship
 from till.records import deploy_documents, deploy_record
-from till.rollout import preview, walk
+from till.rollout import deploy, preview, release_watch, rollback, rollout
 
 SECRET = "canary"
 
@@ -49,8 +49,8 @@ def edges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Edges:
     for module, name, answer in (
         (deploy, "Edges", lambda *_: found), (rollback, "Edges", lambda *_: found),
         (ship, "run", lambda *_: shipped), (ship, "refuse_unshipped", nothing), (deploy.slots, "read", lambda *_: {}),
-        (preview, "run", nothing), (walk.Walk, "go", nothing), (serving, "proven", nothing),
-        (watch, "over", nothing), (watch, "begin", nothing),
+        (preview, "run", nothing), (rollout.Walk, "go", nothing), (serving, "proven", nothing),
+        (release_watch, "over", nothing), (release_watch, "begin", nothing),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, answer)
     return found
@@ -70,7 +70,7 @@ def break_at(phase: str, raised: BaseException, edges: Edges, monkeypatch: pytes
     if phase in ("promote", "drain"):
         edges.broken = phase
     else:
-        module, name = {"preview": (preview, "run"), "steps": (walk.Walk, "go"), "prove": (serving, "proven")}[phase]
+        module, name = {"preview": (preview, "run"), "steps": (rollout.Walk, "go"), "prove": (serving, "proven")}[phase]
         monkeypatch.setattr(module, name, broken)
 
 

@@ -11,7 +11,7 @@ from tests.till.rollouts import INTENTS, NEW, Clock, walk
 from till.checks import purchase
 from till.errors import GateSaidNo, HostUnreachable
 from till.hosts import programs
-from till.rollout import ledger, preview, usage
+from till.rollout import ledger_gate, preview, usage_gate
 from till.thresholds import thresholds
 
 POLICY = thresholds()["rollout"]
@@ -99,7 +99,7 @@ def test_the_ledger_says_how_much_was_compared(
 ) -> None:
     hosts.ledger |= {"payments": payments, "more": more}
     one = walk(Clock(), smoke="purchase")
-    ledger.gate(one, "steps")
+    ledger_gate.gate(one, "steps")
     said = one.record.gates[0]
     assert (said.verdict, "older ones were not asked for" in said.sentence) == (verdict, more) and told in said.sentence
     assert hosts.asked[0][:2] == ("alpha", "green")
@@ -171,13 +171,13 @@ def test_memory_and_restarts_say_no_and_name_the_host(hosts: Hosts, told: dict[s
     hosts.usage["bravo"] |= told
     one = walk(Clock())
     with pytest.raises(GateSaidNo, match=f"{NEW}: {why}"):
-        usage.gate(one, "50 %")
+        usage_gate.gate(one, "50 %")
     assert [(gate.phase, gate.verdict) for gate in one.record.gates] == [("50 %", "fail")]
 
 
 def test_the_new_releases_slot_is_the_one_that_is_looked_at(hosts: Hosts) -> None:
     one = walk(Clock(), intents={**INTENTS, "bravo": replace(INTENTS["bravo"], old_slot="green", new_slot="blue")})
-    usage.gate(one, "preview")
+    usage_gate.gate(one, "preview")
     assert sorted(hosts.asked) == [("alpha", "usage", "green"), ("bravo", "usage", "blue")]
 
 
@@ -185,7 +185,7 @@ def test_memory_that_a_host_does_not_know_is_told_and_is_no_fault(hosts: Hosts) 
     for host in INTENTS:
         hosts.usage[host] = dict.fromkeys(CALM)
     one = walk(Clock())
-    usage.gate(one, "preview")
+    usage_gate.gate(one, "preview")
     assert "its memory is not known here" in one.record.gates[0].sentence
 
 

@@ -10,7 +10,7 @@ from till.hosts import programs
 from till.observe import probe
 
 if TYPE_CHECKING:
-    from till.rollout.walk import Walk
+    from till.rollout.rollout import Walk
 
 TIMEOUT_S = 30
 

@@ -6,7 +6,6 @@ import time
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from till import watch
 from till.changes import fleet_lock
 from till.checks import serving
 from till.errors import GateSaidNo, HostUnreachable, Interrupted, TillError, Unexpected, error_of
@@ -17,8 +16,8 @@ from till.progress import Progress
 from till.records import deploy_documents, deploy_record
 from till.records.deploy_record import Record
 from till.releases import release
-from till.rollout import ledger, migrations, plan, preview
-from till.rollout.walk import Walk
+from till.rollout import ledger_gate, migrations, plan, preview, release_watch
+from till.rollout.rollout import Walk
 from till.thresholds import thresholds
 
 
@@ -64,7 +63,7 @@ class Deploy:
         edges = Edges(self.workplace, self.held.token)
         if self.record.old_version != self.manifest.version:
             # What it would go back to is about to leave its slot.
-            watch.over(self.workplace, f"deploy {self.manifest.version}", self.record.by, self.progress)
+            release_watch.over(self.workplace, f"deploy {self.manifest.version}", self.record.by, self.progress)
         with self._phase("ship"):
             edges.end()
             self._refuse_contracting()
@@ -79,7 +78,7 @@ class Deploy:
         except BaseException as reason:
             # A fault of ours, too: nobody waits for the lease of a share to be over.
             self._take_back(edges, intents, error_of(reason, "interrupted before the last gate"))
-        watch.begin(self.workplace, self.record, intents, self.progress)
+        release_watch.begin(self.workplace, self.record, intents, self.progress)
 
     def _lead(self, walk: Walk, steps: tuple[plan.Step, ...]) -> None:
         """From the first look at the new release to all of the traffic, and proof of it."""
@@ -90,7 +89,7 @@ class Deploy:
             with self._phase("steps"):
                 walk.go(steps)
                 if self.manifest.smoke == "purchase":
-                    ledger.gate(walk, "steps")
+                    ledger_gate.gate(walk, "steps")
         self.held.check()
         with self._phase("promote"):
             began = time.monotonic()

@@ -9,9 +9,9 @@ import pytest
 
 from tests.till.conftest import APP, LAB, build
 from tests.till.rollouts import NEW, OLD, record
-from till import rollback
 from till.errors import GateSaidNo, UsageError
 from till.platforms.vps.slots import Slots
+from till.rollout import rollback
 
 BOTH = {"alpha": Slots("green", OLD, NEW), "bravo": Slots("blue", NEW, OLD)}
 

@@ -6,7 +6,6 @@ import time
 from typing import Any
 
 from infra.contract import Contract
-from till import watch
 from till.changes import fleet_lock
 from till.checks import serving
 from till.errors import GateSaidNo, TillError, UsageError
@@ -18,7 +17,7 @@ from till.progress import Progress
 from till.records import deploy_documents, deploy_record
 from till.records.deploy_record import Record
 from till.releases import release
-from till.rollout import migrations
+from till.rollout import migrations, release_watch
 from till.thresholds import thresholds
 
 
@@ -105,7 +104,7 @@ def run(
 def _lead(
     workplace: Workplace, record: Record, manifest: release.Manifest, progress: Progress, held: fleet_lock.Lease
 ) -> None:
-    watch.over(workplace, f"rollback {manifest.version}", record.by, progress)
+    release_watch.over(workplace, f"rollback {manifest.version}", record.by, progress)
     edges = Edges(workplace, held.token)
     edges.end()
     intents = edges.intend(version=manifest.version)
