@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from infra.contract import Contract
-from till import signoff, signoff_document
+from till.approvals import checklist, facts, signoff
+from till.approvals import document as signoff_document
 from till.changes import history, journal, journal_head
 from till.checks.verdicts import Verdict
 from till.errors import TillError
@@ -18,7 +19,7 @@ from till.progress import Progress
 from till.records import deploy_record
 from till.releases import release
 from till.releases.release import Manifest
-from till.rollout import checklist, facts, plan, release_watch
+from till.rollout import plan, release_watch
 from till.stacks import stack
 from till.thresholds import thresholds
 

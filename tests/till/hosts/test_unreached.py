@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from tests.till.conftest import QUIET, contract_of, host
+from till.approvals import facts
 from till.changes import journal_head
 from till.errors import HostUnreachable
 from till.hosts import programs
@@ -17,7 +18,7 @@ from till.hosts.session import UNREACHED, Workplace
 from till.platforms.vps import slots
 from till.recovery import config_backup
 from till.recovery.drills import host_unit, restore
-from till.rollout import facts, release_watch
+from till.rollout import release_watch
 
 ROLES = ["edge", "app", "database", "etcd", "monitoring", "backup_repository", "log_store"]
 

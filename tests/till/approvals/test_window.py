@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from till.rollout import window
+from till.approvals import window
 from till.thresholds import host_policy
 from till_host import window as host
 

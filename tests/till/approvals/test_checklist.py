@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from tests.till.approvals.test_signoff import MANIFEST, NOW, built, record, signed
 from tests.till.conftest import contract_of, host
-from tests.till.test_signoff import MANIFEST, NOW, built, record, signed
-from till import paths, rollout_cli, rollout_flow, signoff
+from till import paths, rollout_cli, rollout_flow
+from till.approvals import checklist, facts, signoff
+from till.approvals.checks import CHECKS, Unread
 from till.changes import journal_head
 from till.checks.verdicts import Verdict
 from till.errors import Refused, TillError
 from till.observe import probe, status
 from till.progress import Progress
-from till.rollout import checklist, facts
-from till.rollout.checks import CHECKS, Unread
 from till.thresholds import host_policy, thresholds
 
 ROLES = list(thresholds()["signoff"]["roles"])

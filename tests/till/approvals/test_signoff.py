@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.till.conftest import contract_of, host, kept
-from till import paths, rollout_flow, signoff
+from till import paths, rollout_flow
+from till.approvals import signoff
 from till.changes import journal
 from till.cli import app
 from till.errors import Refused, UsageError

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from infra.contract import Contract, Host, Role
-from till import signoff
+from till.approvals import signoff
+from till.approvals.checks import DEPLOY, Unread
 from till.changes import journal, journal_head
 from till.errors import TillError
 from till.hosts import programs
@@ -18,7 +19,6 @@ from till.paths import journal_file
 from till.recovery import backup
 from till.recovery.drills import host_unit, restore
 from till.releases.release import Manifest
-from till.rollout.checks import DEPLOY, Unread
 from till.stacks import stack
 from till.thresholds import host_policy, thresholds
 

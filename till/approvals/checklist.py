@@ -9,10 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from till import signoff
+from till.approvals import signoff
+from till.approvals.checks import CHECKS, Unread
 from till.checks.verdicts import Verdict
 from till.errors import Refused, UsageError
-from till.rollout.checks import CHECKS, Unread
 from till.thresholds import host_policy, loaded, thresholds
 
 FILE = Path(__file__).parent.parent / "checklist.yml"

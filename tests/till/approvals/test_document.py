@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from till import paths, signoff_document
+from till import paths
+from till.approvals import document
+from till.approvals.document import Known
 from till.checks.verdicts import Verdict
 from till.records.deploy_record import Record
-from till.signoff_document import Known
 from till_host.notifications.incident_document import PEOPLE
 
 NOW = datetime(2026, 11, 25, 19, 0, tzinfo=UTC)
@@ -28,7 +29,7 @@ KNOWN = Known(
 
 
 def test_a_deploy_that_passed_and_is_signed_is_ready_and_nobody_signs_for_a_person() -> None:
-    text = signoff_document.render(KNOWN, NOW)
+    text = document.render(KNOWN, NOW)
     for part in (
         "# Production deployment sign-off: v1.1.0 on production", "| Date/time | 2026-11-25 19:15:00 UTC |",
         "| Deployed by | ann@laptop |", "| Deployment status | PASSED |", "| Rollback required | NO |",
@@ -52,13 +53,13 @@ def test_a_deploy_that_passed_and_is_signed_is_ready_and_nobody_signs_for_a_pers
     ],
 )
 def test_what_is_missing_is_told_and_makes_it_not_ready(changed: dict[str, object], told: str) -> None:
-    text = signoff_document.render(replace(KNOWN, **changed), NOW)  # type: ignore[arg-type]
+    text = document.render(replace(KNOWN, **changed), NOW)  # type: ignore[arg-type]
     assert told in text
     assert "Ready for normal operations: **NO**" in text
 
 
 def test_staging_has_the_guides_own_form() -> None:
-    text = signoff_document.render(replace(KNOWN, stack="staging", environment="staging"), NOW)
+    text = document.render(replace(KNOWN, stack="staging", environment="staging"), NOW)
     for part in ("# Staging deployment sign-off", "| Tested by | ann@laptop |", "| Results | PASSED |",
                  "Ready for production: **YES**", "Approved by: ______"):  # fmt: skip
         assert part in text, part
@@ -67,14 +68,14 @@ def test_staging_has_the_guides_own_form() -> None:
 
 def test_what_people_wrote_stays_when_it_is_written_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "STATE", tmp_path)
-    path = signoff_document.write(replace(KNOWN, record=None), NOW)
+    path = document.write(replace(KNOWN, record=None), NOW)
     assert path == tmp_path / "signoffs" / "production" / "v1.1.0-cdcdcdcdcdcd.md"
     path.write_text(path.read_text().replace("All-clear by: ______", "All-clear by: Ann"))
-    assert signoff_document.write(KNOWN, NOW) == path
+    assert document.write(KNOWN, NOW) == path
     above, _, below = path.read_text().partition(PEOPLE)
     assert "PASSED" in above and "All-clear by: Ann" in below
     # For another artefact, setting or plan nobody has said anything yet.
-    other = signoff_document.write(replace(KNOWN, digest="ef" * 32), NOW)
+    other = document.write(replace(KNOWN, digest="ef" * 32), NOW)
     assert other != path and "All-clear by: ______" in other.read_text()
 
 
@@ -88,19 +89,19 @@ def test_the_last_deploy_of_this_artefact_counts_and_what_took_it_back_since() -
     deploy = RECORD.model_copy(update={"new_sha256": "ab" * 32})
     other = RECORD.model_copy(update={"new_sha256": "99" * 32})
     later, before = rollback(RECORD.at + 60), rollback(RECORD.at - 60)
-    find = lambda *every: signoff_document.records(list(every), "v1.1.0", "ab" * 32)  # noqa: E731
+    find = lambda *every: document.records(list(every), "v1.1.0", "ab" * 32)  # noqa: E731
     assert find(other) == (None, None)
     assert find(before, deploy) == (deploy, None)
     assert find(deploy, later) == (deploy, later)
     assert find(deploy, rollback(RECORD.at + 60, old_version="v0.9.0"))[1] is None
-    text = signoff_document.render(replace(KNOWN, taken_back=later), NOW)
+    text = document.render(replace(KNOWN, taken_back=later), NOW)
     for part in ("FAILED: taken back by the watch", "| Rollback required | YES, it took 0.3 s |", "operations: **NO**"):
         assert part in text, part
 
 
 def test_a_role_that_signed_each_of_its_items_has_signed() -> None:
     items = [{"passed": True}, {"passed": True}]
-    assert signoff_document.judged("QA/Testing Lead", UNSIGNED, items).passed
-    assert signoff_document.judged("QA/Testing Lead", UNSIGNED, [*items, {"passed": False}]) == UNSIGNED
-    assert signoff_document.judged("QA/Testing Lead", UNSIGNED, []) == UNSIGNED
-    assert signoff_document.judged("QA/Testing Lead", SIGNED, []) == SIGNED
+    assert document.judged("QA/Testing Lead", UNSIGNED, items).passed
+    assert document.judged("QA/Testing Lead", UNSIGNED, [*items, {"passed": False}]) == UNSIGNED
+    assert document.judged("QA/Testing Lead", UNSIGNED, []) == UNSIGNED
+    assert document.judged("QA/Testing Lead", SIGNED, []) == SIGNED

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from till.approvals import window as windows
 from till.changes.journal_head import Comparison
 from till.checks.verdicts import Verdict
-from till.rollout import window as windows
 
 DAY_S, HOUR_S = 86400, 3600
 DEPLOY = "deploy"
