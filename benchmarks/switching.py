@@ -11,7 +11,6 @@ from benchmarks.switch_outcome import Switch
 from benchmarks.visits import Visit
 from benchmarks.visits_apart import VisitsApart
 from infra.contract import Contract, Host, Role
-from till import flow
 from till.errors import TillError, UsageError
 from till.hosts import programs
 from till.hosts.session import Workplace, opened
@@ -24,6 +23,7 @@ from till.records import deploy_record
 from till.releases import release
 from till.rollout import deploy, rollback
 from till.thresholds import thresholds
+from till.verbs import stack as stack_verbs
 
 RESTART = "systemctl restart storefront@$(/opt/till-host/current/bin/slots show | {python})"
 ACTIVE = "/usr/bin/python3 -c \"import json, sys; print(json.load(sys.stdin)['active'])\""
@@ -66,8 +66,8 @@ def prepared(contract: Contract, progress: Progress) -> tuple[str, str, str]:
     # A release that was taken back may be warm still, and may be broken.
     if not warm or not release.is_built(stack, warm) or warm in rollback.voided(deploy_record.every(stack)):
         twin = f"v1.0.{int(time.time())}-switch"
-        flow.build_release(stack, twin, str(flow.STOREFRONT), progress)
-        flow.deploy_release(stack, deploy.Wish(twin, bake_s=0), progress)
+        stack_verbs.build_release(stack, twin, str(stack_verbs.STOREFRONT), progress)
+        stack_verbs.deploy_release(stack, deploy.Wish(twin, bake_s=0), progress)
         return twin, serving, serving
     return serving, warm, serving
 

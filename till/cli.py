@@ -46,12 +46,13 @@ app.add_typer(incident_cli.incident_app, name="incident")
 @app.command()
 def up(stack: Stack, as_json: Json = False) -> None:
     """From nothing to a paid order: pulumi up, provision, release, deploy, verify, buy."""
-    from till import flow, report
+    from till import report
+    from till.verbs import stack as stack_verbs
 
     contracts: list[Any] = []
 
     def work(progress: Progress) -> dict[str, Any]:
-        contract, result = flow.up(stack, progress)
+        contract, result = stack_verbs.up(stack, progress)
         contracts.append(contract)
         return result
 
@@ -64,12 +65,12 @@ def up(stack: Stack, as_json: Json = False) -> None:
 @app.command()
 def provision(stack: Stack, check: Check = False, diff: Diff = False, tags: str = "", as_json: Json = False) -> None:
     """Converge the hosts; a second run changes nothing."""
-    from till import flow
+    from till.verbs import stack as stack_verbs
 
     answer(
         stack,
         as_json,
-        lambda progress: flow.provision(stack, progress, check, diff, tags),
+        lambda progress: stack_verbs.provision(stack, progress, check, diff, tags),
         line("changed", "changed_by_host"),
     )
 
@@ -85,12 +86,14 @@ def release_build(
     as_json: Json = False,
 ) -> None:
     """Build a release once, into a hashed, signed artefact with an SBOM."""
-    from till import flow
+    from till.verbs import stack as stack_verbs
 
     answer(
         stack,
         as_json,
-        lambda progress: flow.build_release(stack, version, source or str(flow.STOREFRONT), progress, test),
+        lambda progress: stack_verbs.build_release(
+            stack, version, source or str(stack_verbs.STOREFRONT), progress, test
+        ),
         line("version", "sha256", "size_bytes", "tests_passed"),
     )
 
@@ -107,14 +110,14 @@ def deploy(
     as_json: Json = False,
 ) -> None:
     """Ship a built release to the idle slot, try it, give it traffic step by step, or keep the old one."""
-    from till import flow
     from till.rollout import deploy
+    from till.verbs import stack as stack_verbs
 
     wish = deploy.Wish(version, strategy, bake_s, override)
     answer(
         stack,
         as_json,
-        lambda progress: flow.deploy_release(stack, wish, progress, check, diff),
+        lambda progress: stack_verbs.deploy_release(stack, wish, progress, check, diff),
         line("old_version", "new_version", "verdict", "changed", "switch_s", "failed_requests"),
     )
 
@@ -122,25 +125,33 @@ def deploy(
 @app.command()
 def smoke(stack: Stack, as_json: Json = False) -> None:
     """Buy something through the public name and read the order back."""
-    from till import flow
+    from till.verbs import stack as stack_verbs
 
-    answer(stack, as_json, lambda progress: flow.buy(stack, progress), line("order_id", "payment_status", "version"))
+    answer(
+        stack, as_json, lambda progress: stack_verbs.buy(stack, progress), line("order_id", "payment_status", "version")
+    )
 
 
 @app.command()
 def verify(stack: Stack, as_json: Json = False) -> None:
     """testinfra on every host of a stack."""
-    from till import flow
+    from till.verbs import stack as stack_verbs
 
-    answer(stack, as_json, lambda progress: flow.verified(stack, progress), line("passed", "failed", "skipped"))
+    answer(stack, as_json, lambda progress: stack_verbs.verified(stack, progress), line("passed", "failed", "skipped"))
 
 
 @app.command()
 def status(stack: Stack, as_json: Json = False) -> None:
     """Hosts, URLs, versions, who leads, certificates, what each nameserver answers."""
-    from till import flow, report
+    from till import report
+    from till.verbs import stack as stack_verbs
 
-    answer(stack, as_json, lambda progress: flow.state(stack, progress), lambda result: report.stack(Console(), result))
+    answer(
+        stack,
+        as_json,
+        lambda progress: stack_verbs.state(stack, progress),
+        lambda result: report.stack(Console(), result),
+    )
 
 
 @app.command()
@@ -167,8 +178,8 @@ def browse(
     as_json: Json = False,
 ) -> None:
     """Open the shop in Chromium with the stack's names and certificate."""
-    from till import browse as browser
     from till.stacks.stack import contract
+    from till.verbs import browse as browser
 
     def work(_progress: Progress) -> dict[str, Any]:
         if not show:
@@ -183,9 +194,9 @@ def down(
     stack: Stack, confirm: Annotated[str, typer.Option(help="the stack's name, typed")] = "", as_json: Json = False
 ) -> None:
     """Remove a stack and everything that was made for it."""
-    from till import flow
+    from till.verbs import stack as stack_verbs
 
-    answer(stack, as_json, lambda progress: flow.down(stack, progress, confirm), line("phases"))
+    answer(stack, as_json, lambda progress: stack_verbs.down(stack, progress, confirm), line("phases"))
 
 
 def main() -> None:

@@ -25,12 +25,12 @@ def rollback(
     as_json: Json = False,
 ) -> None:
     """Lead traffic back to the release before, which is still warm: at once, then proven."""
-    from till import flow
+    from till.verbs import stack as stack_verbs
 
     answer(
         stack,
         as_json,
-        lambda progress: flow.roll_back(stack, version, override, progress),
+        lambda progress: stack_verbs.roll_back(stack, version, override, progress),
         line("old_version", "new_version", "rollback_s"),
     )
 

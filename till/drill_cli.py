@@ -28,9 +28,9 @@ def add_to(app: typer.Typer) -> None:
 @drill_app.command("restore")
 def drill_restore(stack: Stack, repository: Repository = 1, as_json: Json = False) -> None:
     """Restore the newest backup beside the running database, compare row by row, measure, clean up."""
-    from till import drill_flow
+    from till.verbs import drills
 
-    answer(stack, as_json, lambda progress: drill_flow.hold_restore(stack, repository, progress), line(*RESTORED))
+    answer(stack, as_json, lambda progress: drills.hold_restore(stack, repository, progress), line(*RESTORED))
 
 
 @drill_app.command("failover")
@@ -42,12 +42,12 @@ def drill_failover(
     as_json: Json = False,
 ) -> None:
     """Break the site that leads while customers pay; measure, count every payment, heal, fail back."""
-    from till import drill_flow
+    from till.verbs import drills
 
     answer(
         stack,
         as_json,
-        lambda progress: drill_flow.hold_failover(stack, fault, override, confirm, progress),
+        lambda progress: drills.hold_failover(stack, fault, override, confirm, progress),
         line(*FAILED_OVER),
     )
 
@@ -55,9 +55,9 @@ def drill_failover(
 @drill_app.command("list")
 def drill_list(stack: Stack, as_json: Json = False) -> None:
     """The drills that were held, by hand or by timer."""
-    from till import drill_flow
+    from till.verbs import drills
 
-    answer(stack, as_json, lambda _progress: drill_flow.listed(stack), _show)
+    answer(stack, as_json, lambda _progress: drills.listed(stack), _show)
 
 
 def _show(found: dict[str, Any]) -> None:

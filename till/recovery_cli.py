@@ -34,12 +34,12 @@ def backup_now(
     as_json: Json = False,
 ) -> None:
     """Make a backup now."""
-    from till import recovery_flow
+    from till.verbs import recovery
 
     answer(
         stack,
         as_json,
-        lambda progress: recovery_flow.backup_now(stack, kind, repository, progress),
+        lambda progress: recovery.backup_now(stack, kind, repository, progress),
         line("type", "label", "database_bytes", "repository_bytes"),
     )
 
@@ -47,20 +47,20 @@ def backup_now(
 @backup_app.command("list")
 def backup_list(stack: Stack, as_json: Json = False) -> None:
     """The backups there are, the WAL behind them, and what is not as policy wants it."""
-    from till import recovery_flow
+    from till.verbs import recovery
 
-    answer(stack, as_json, lambda _progress: recovery_flow.backup_list(stack), _show_backups)
+    answer(stack, as_json, lambda _progress: recovery.backup_list(stack), _show_backups)
 
 
 @backup_app.command("verify")
 def backup_verify(stack: Stack, repository: AnyRepository = 0, as_json: Json = False) -> None:
     """Read every backup and every segment of WAL, and look for gaps."""
-    from till import recovery_flow
+    from till.verbs import recovery
 
     answer(
         stack,
         as_json,
-        lambda progress: recovery_flow.backup_verify(stack, repository, progress),
+        lambda progress: recovery.backup_verify(stack, repository, progress),
         line("verified_backups", "verify_s", "faults"),
     )
 
@@ -68,9 +68,9 @@ def backup_verify(stack: Stack, repository: AnyRepository = 0, as_json: Json = F
 @backup_app.command("config")
 def backup_config(stack: Stack, as_json: Json = False) -> None:
     """Save every host's configuration and the stack's state now; `till provision` does so at its end."""
-    from till import recovery_flow
+    from till.verbs import recovery
 
-    answer(stack, as_json, lambda progress: recovery_flow.backup_config(stack, progress), _show_config)
+    answer(stack, as_json, lambda progress: recovery.backup_config(stack, progress), _show_config)
 
 
 def restore(
@@ -84,13 +84,13 @@ def restore(
     as_json: Json = False,
 ) -> None:
     """Restore the database: beside the old one, proven, then in its place; run again, it goes on."""
-    from till import recovery_flow
+    from till.verbs import recovery
 
     shown = ("host", "label", "recovered_to", "verified_rows", "rto_s")
     answer(
         stack,
         as_json,
-        lambda progress: recovery_flow.restore_database(stack, to, repository, host, confirm, progress),
+        lambda progress: recovery.restore_database(stack, to, repository, host, confirm, progress),
         line(*shown),
     )
 
@@ -109,24 +109,24 @@ def failover(
     as_json: Json = False,
 ) -> None:
     """Move the database's leader, and with it the names, to another site, as planned and without loss."""
-    from till import recovery_flow
+    from till.verbs import recovery
 
     answer(
         stack,
         as_json,
-        lambda progress: recovery_flow.move_leader(stack, "failover", to, confirm, force, progress),
+        lambda progress: recovery.move_leader(stack, "failover", to, confirm, force, progress),
         line(*MOVED),
     )
 
 
 def failback(stack: Stack, confirm: Confirm = "", as_json: Json = False) -> None:
     """The same move to the stack's first site."""
-    from till import recovery_flow
+    from till.verbs import recovery
 
     answer(
         stack,
         as_json,
-        lambda progress: recovery_flow.move_leader(stack, "failback", "", confirm, False, progress),
+        lambda progress: recovery.move_leader(stack, "failback", "", confirm, False, progress),
         line(*MOVED),
     )
 

@@ -34,12 +34,12 @@ def signoff(
     as_json: Json = False,
 ) -> None:
     """Sign a release off for a stack: this artefact, these settings, this plan, for a while."""
-    from till import rollout_flow
+    from till.verbs import approvals
 
     answer(
         stack,
         as_json,
-        lambda progress: rollout_flow.sign(stack, version, strategy, role, item, by, revoke, why, progress),
+        lambda progress: approvals.sign(stack, version, strategy, role, item, by, revoke, why, progress),
         line("version", "role", "item", "revoked", "by", "expires_h"),
     )
 
@@ -52,12 +52,12 @@ def checklist(
     as_json: Json = False,
 ) -> None:
     """The guide's checklist for a release: what is checked, what is signed, what is missing."""
-    from till import rollout_flow
+    from till.verbs import approvals
 
     answer(
         stack,
         as_json,
-        lambda progress: rollout_flow.listed(stack, version, strategy, document, progress),
+        lambda progress: approvals.listed(stack, version, strategy, document, progress),
         _show_checklist,
     )
 
@@ -69,9 +69,9 @@ def history(
     as_json: Json = False,
 ) -> None:
     """The changes of a stack, as its journal has them."""
-    from till import rollout_flow
+    from till.verbs import approvals
 
-    answer(stack, as_json, lambda progress: rollout_flow.told(stack, limit, verify, progress), _show_history)
+    answer(stack, as_json, lambda progress: approvals.told(stack, limit, verify, progress), _show_history)
 
 
 def _show_checklist(found: dict[str, Any]) -> None:

@@ -31,12 +31,12 @@ def watch(
     as_json: Json = False,
 ) -> None:
     """Look on while the fleet watches a new release for its first hour; Ctrl-C leaves that going on."""
-    from till import watch_flow
+    from till.verbs import watch as watch_verbs
 
     def work(progress: Progress) -> dict[str, Any]:
         if end:
-            return watch_flow.ended(stack, progress)
-        return watch_flow.state(stack, progress, None if as_json else shown_by(Console()))
+            return watch_verbs.ended(stack, progress)
+        return watch_verbs.state(stack, progress, None if as_json else shown_by(Console()))
 
     answer(stack, as_json, work, lambda result: print(closing(result)))
 

@@ -11,10 +11,10 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from infra.contract import Contract
 from tests.conftest import STACK
-from till import browse
 from till.checks import purchase
 from till.paths import CHECKOUT
 from till.stacks import stack
+from till.verbs import browse
 
 WAIT_MS = 20_000
 expect.set_options(timeout=WAIT_MS)

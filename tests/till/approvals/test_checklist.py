@@ -12,7 +12,7 @@ from rich.console import Console
 
 from tests.till.approvals.test_signoff import MANIFEST, NOW, built, record, signed
 from tests.till.conftest import contract_of, host
-from till import paths, rollout_cli, rollout_flow
+from till import paths, rollout_cli
 from till.approvals import checklist, facts, signoff
 from till.approvals.checks import CHECKS, Unread
 from till.changes import journal_head
@@ -21,6 +21,7 @@ from till.errors import Refused, TillError
 from till.observe import probe, status
 from till.progress import Progress
 from till.thresholds import host_policy, thresholds
+from till.verbs import approvals
 
 ROLES = list(thresholds()["signoff"]["roles"])
 IN_A_MONTH = f"{NOW + timedelta(days=30):%b %d %H:%M:%S %Y} GMT"
@@ -227,11 +228,11 @@ def test_a_deploy_asks_once_and_says_what_was_lifted(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(override: str) -> dict[str, Any]:
-        return rollout_flow.refuse_unready(Place(), MANIFEST, "plan", override, Progress())  # type: ignore[arg-type]
+        return approvals.refuse_unready(Place(), MANIFEST, "plan", override, Progress())  # type: ignore[arg-type]
 
     late = GOOD | {"window": GOOD["window"] | {"days": ["Mon"]}}
     verdicts = checklist.judge("production", late, SIGNED, NOW)
-    monkeypatch.setattr(rollout_flow, "judged", lambda *_: verdicts)
+    monkeypatch.setattr(approvals, "judged", lambda *_: verdicts)
     with pytest.raises(Refused):
         refuse("")
     assert refuse("urgent") == {"override": "urgent", "overridden": ["window"]}
@@ -304,12 +305,12 @@ class Place:
 def test_a_deploy_waits_for_what_gets_well_by_itself_and_for_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     said = [[Verdict(item, passed, item)] for item, passed in (("database-connections", False),) * 2 + (("x", True),)]
     waited: list[float] = []
-    monkeypatch.setattr(rollout_flow.time, "sleep", waited.append)
+    monkeypatch.setattr(approvals.time, "sleep", waited.append)
     left = iter(said)
-    monkeypatch.setattr(rollout_flow, "judged", lambda *_: next(left))
-    assert rollout_flow.refuse_unready(Place(), MANIFEST, "plan", "", Progress()) == {}  # type: ignore[arg-type]
+    monkeypatch.setattr(approvals, "judged", lambda *_: next(left))
+    assert approvals.refuse_unready(Place(), MANIFEST, "plan", "", Progress()) == {}  # type: ignore[arg-type]
     assert len(waited) == 2
-    monkeypatch.setattr(rollout_flow, "judged", lambda *_: [Verdict("credentials-stored", False, "one is missing")])
+    monkeypatch.setattr(approvals, "judged", lambda *_: [Verdict("credentials-stored", False, "one is missing")])
     with pytest.raises(Refused):
-        rollout_flow.refuse_unready(Place(), MANIFEST, "plan", "", Progress())  # type: ignore[arg-type]
+        approvals.refuse_unready(Place(), MANIFEST, "plan", "", Progress())  # type: ignore[arg-type]
     assert len(waited) == 2

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.till.conftest import contract_of, host, kept
-from till import paths, rollout_flow
+from till import paths
 from till.approvals import signoff
 from till.changes import journal
 from till.cli import app
@@ -19,6 +19,7 @@ from till.errors import Refused, UsageError
 from till.releases.release import Manifest
 from till.stacks import stack
 from till.thresholds import thresholds
+from till.verbs import approvals
 
 LAB = contract_of(host("alpha"))
 RULES: dict[str, Any] = thresholds()["signoff"]
@@ -170,7 +171,7 @@ def test_what_was_not_signed_is_not_revoked_and_whoever_built_it_may_revoke() ->
 def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A release of the lab in a state of its own, built by somebody else; nothing is kept on a stack."""
     monkeypatch.setattr(paths, "STATE", tmp_path)
-    monkeypatch.setattr(rollout_flow, "_kept", lambda _name: "kept")
+    monkeypatch.setattr(approvals, "_kept", lambda _name: "kept")
     monkeypatch.setattr(stack, "contract", lambda _name: LAB)
     sha256 = kept(LAB, MANIFEST.model_dump(), b"{}")
     monkeypatch.setattr(journal, "account", lambda: "bob@laptop")

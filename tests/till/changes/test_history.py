@@ -13,13 +13,14 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.till.conftest import contract_of, host
-from till import paths, rollout_flow
+from till import paths
 from till.changes import history, journal, journal_head
 from till.changes.change import change
 from till.cli import app
 from till.errors import GateSaidNo, HostUnreachable
 from till.progress import Progress
 from till.stacks import stack
+from till.verbs import approvals
 
 
 class Host:
@@ -51,7 +52,7 @@ def ops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
         yield found
 
     monkeypatch.setattr(stack, "contract", lambda _name: found.contract)
-    monkeypatch.setattr(rollout_flow, "opened", opened)
+    monkeypatch.setattr(approvals, "opened", opened)
     return found
 
 
@@ -204,6 +205,6 @@ def test_a_head_that_can_not_be_read_is_no_proof(ops: Host) -> None:
     changed(ops, 1)
     ops.away = True
     with pytest.raises(HostUnreachable, match="all 1 entries are chained, but their head was not read: host ops"):
-        rollout_flow.told("lab", 0, True)
+        approvals.told("lab", 0, True)
     done = CliRunner().invoke(app, ["history", "lab", "--verify", "--json"])
     assert done.exit_code == 4 and "host ops can't be reached" in json.loads(done.stdout)["error"]

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from infra.contract import Contract
 from tests.till.conftest import QUIET, build, contract_of, host
-from till import paths, watch_cli, watch_flow
+from till import paths, watch_cli
 from till.changes import journal, journal_head, local_lock
 from till.cli import app as till
 from till.errors import HostUnreachable, TillError
@@ -31,6 +31,7 @@ from till.records import deploy_documents, deploy_record
 from till.records.deploy_record import Record
 from till.rollout import release_watch
 from till.stacks import stack
+from till.verbs import watch
 
 NEW, OLD = "v2.0.0", "v1.0.0"
 AT = 1_795_634_100.25
@@ -81,8 +82,8 @@ def verb(ops: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
         yield ops
 
     monkeypatch.setattr(stack, "contract", lambda _name: ops.contract)
-    monkeypatch.setattr(watch_flow, "opened", opened)
-    monkeypatch.setattr(watch_flow, "LOOK_S", 0)
+    monkeypatch.setattr(watch, "opened", opened)
+    monkeypatch.setattr(watch, "LOOK_S", 0)
     return ops
 
 
@@ -302,7 +303,7 @@ def test_who_has_seen_enough_leaves_the_watch_going_on(verb: Place, monkeypatch:
     def enough(_s: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(watch_flow.time, "sleep", enough)
+    monkeypatch.setattr(watch.time, "sleep", enough)
     done = CliRunner().invoke(till, ["watch", "lab"])
     assert done.exit_code == 0 and "is watched on" in done.stdout
     assert "end" not in [words[1] for words in verb.asked]

@@ -10,10 +10,11 @@ from typing import Any, cast
 
 import pytest
 
-from till import drill_flow, paths
+from till import paths
 from till.changes import journal, journal_head
 from till.hosts.session import Workplace
 from till.recovery.drills import host_unit, restore
+from till.verbs import drills
 
 RESULTS = [{"name": f"restore-{number}", "at": f"179563410{number}"} for number in range(2)]
 NOBODY = cast(Workplace, None)
@@ -30,7 +31,7 @@ def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "STATE", tmp_path)
     monkeypatch.setattr(host_unit, "results", lambda *_: RESULTS)
     monkeypatch.setattr(journal_head, "push", lambda *_: "")
-    monkeypatch.setitem(drill_flow.JUDGED, restore.KIND, judged)
+    monkeypatch.setitem(drills.JUDGED, restore.KIND, judged)
 
 
 def entries() -> list[str]:
@@ -42,7 +43,7 @@ def test_two_tills_at_once_write_one_entry_for_each_drill() -> None:
 
     def noted() -> list[dict[str, Any]]:
         together.wait(10)
-        return drill_flow._note("lab", NOBODY, restore.KIND)
+        return drills._note("lab", NOBODY, restore.KIND)
 
     with ThreadPoolExecutor(2) as both:
         assert [one.result(30) for one in [both.submit(noted) for _ in range(2)]] == [RESULTS, RESULTS]
@@ -57,9 +58,9 @@ def test_what_a_killed_till_left_out_is_written_by_the_next(monkeypatch: pytest.
         return {**result, "ok": True}
 
     with monkeypatch.context() as broken:
-        broken.setitem(drill_flow.JUDGED, restore.KIND, cut)
+        broken.setitem(drills.JUDGED, restore.KIND, cut)
         with pytest.raises(KeyboardInterrupt):
-            drill_flow._note("lab", NOBODY, restore.KIND)
+            drills._note("lab", NOBODY, restore.KIND)
     assert entries() == ["restore-0"]
-    drill_flow._note("lab", NOBODY, restore.KIND)
+    drills._note("lab", NOBODY, restore.KIND)
     assert entries() == ["restore-0", "restore-1"]

@@ -6,7 +6,7 @@ import shutil
 from typing import Any
 
 from infra.contract import Contract
-from till import redact, rollout_flow
+from till import redact
 from till.changes import fleet_lock, journal
 from till.changes.change import change
 from till.checks import host_suite, purchase
@@ -23,6 +23,7 @@ from till.recovery import config_backup, public_names
 from till.releases import git_source, release
 from till.rollout import deploy, plan, release_watch, rollback
 from till.stacks import stack
+from till.verbs import approvals
 
 FIRST_RELEASE = "v1.0.0-paypal"
 STOREFRONT = CHECKOUT / "services" / "storefront"
@@ -94,7 +95,7 @@ def deploy_release(
         ):
             # By the artefact production finds out whether staging passed it.
             facts |= {"new_version": wish.version, "sha256": manifest.sha256}
-            facts |= rollout_flow.refuse_unready(workplace, manifest, plan_text, wish.override, progress)
+            facts |= approvals.refuse_unready(workplace, manifest, plan_text, wish.override, progress)
             record = deploy.begun(workplace, wish, manifest, journal.account(), progress)
             told = deploy.Deploy(workplace, wish, manifest, record, progress, held).run()
             facts |= {one: told[one] for one in ("old_version", "strategy", "switch_s", "changed", "record")}
