@@ -14,7 +14,7 @@ from till.rollout import release_watch
 from till.stacks import stack
 
 if TYPE_CHECKING:
-    from till.watch_cli import shown_by
+    from till.cli.watch import shown_by
 
 LOOK_S = 1.0
 

@@ -12,11 +12,12 @@ from rich.console import Console
 
 from tests.till.approvals.test_signoff import MANIFEST, NOW, built, record, signed
 from tests.till.conftest import contract_of, host
-from till import paths, rollout_cli
+from till import paths
 from till.approvals import checklist, facts, signoff
 from till.approvals.checks import CHECKS, Unread
 from till.changes import journal_head
 from till.checks.verdicts import Verdict
+from till.cli import approvals as approvals_cli
 from till.errors import Refused, TillError
 from till.observe import probe, status
 from till.progress import Progress
@@ -287,10 +288,10 @@ def test_prometheus_document_is_read() -> None:
 
 
 def test_the_table_has_every_item(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(rollout_cli, "Console", lambda: Console(width=250))
+    monkeypatch.setattr(approvals_cli, "Console", lambda: Console(width=250))
     verdicts = checklist.judge("lab", GOOD, SIGNED, datetime.now(UTC))
     items = list(checklist.rows("lab", verdicts))
-    rollout_cli._show_checklist(
+    approvals_cli._show_checklist(
         {"version": "v1.2.0", "stack": "lab", "items": items, "next": ["till deploy lab v1.2.0"]}
     )
     shown = capsys.readouterr().out

@@ -14,7 +14,7 @@ from tests.till.conftest import contract_of, host, kept
 from till import paths
 from till.approvals import signoff
 from till.changes import journal
-from till.cli import app
+from till.cli.main import app
 from till.errors import Refused, UsageError
 from till.releases.release import Manifest
 from till.stacks import stack

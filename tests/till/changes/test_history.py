@@ -16,7 +16,7 @@ from tests.till.conftest import contract_of, host
 from till import paths
 from till.changes import history, journal, journal_head
 from till.changes.change import change
-from till.cli import app
+from till.cli.main import app
 from till.errors import GateSaidNo, HostUnreachable
 from till.progress import Progress
 from till.stacks import stack

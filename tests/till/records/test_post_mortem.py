@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from till.cli import app
+from till.cli.main import app
 from till.hosts import session
 from till.records import incidents, post_mortem
 from till.records.deploy_record import Gate, Record, Sample, Step

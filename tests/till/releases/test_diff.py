@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from tests.till.conftest import contract_of, host, kept
 from till import paths
-from till.cli import app
+from till.cli.main import app
 from till.releases import diff
 from till.releases.diff import Change
 from till.stacks import stack

@@ -21,9 +21,10 @@ from typer.testing import CliRunner
 
 from infra.contract import Contract
 from tests.till.conftest import QUIET, build, contract_of, host
-from till import paths, watch_cli
+from till import paths
 from till.changes import journal, journal_head, local_lock
-from till.cli import app as till
+from till.cli import watch as watch_cli
+from till.cli.main import app as till
 from till.errors import HostUnreachable, TillError
 from till.hosts.session import UNREACHED, Workplace
 from till.platforms.vps.edges import Intent

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from till.verb import Json, Stack, answer, line
+from till.cli.verb import Json, Stack, answer, line
 
 Repository = Annotated[int, typer.Option(min=1, max=2, help="1: on the backup host, 2: elsewhere (till:backupOffsite)")]
 AnyRepository = Annotated[

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import typer
 
+from till.cli.verb import answer
 from till.errors import GateSaidNo, HostUnreachable, Refused, TillError, UsageError
 from till.paths import CHECKOUT, VENV_BIN
-from till.verb import answer
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from till.verb import Json, Stack, answer, line
+from till.cli.verb import Json, Stack, answer, line
 
 
 def add_to(app: typer.Typer) -> None:

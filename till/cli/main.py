@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from till import deploy_cli, drill_cli, incident_cli, recovery_cli, rollout_cli, watch_cli
+from till.cli import approvals, drills, incidents, recovery, watch
+from till.cli import deploy as deploy_cli
+from till.cli.verb import Check, Diff, Json, Stack, answer, line
 from till.progress import Progress
-from till.verb import Check, Diff, Json, Stack, answer, line
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -35,18 +36,18 @@ def common(
 
 release_app = typer.Typer(no_args_is_help=True, help="Build releases.")
 app.add_typer(release_app, name="release")
-recovery_cli.add_to(app)
-drill_cli.add_to(app)
+recovery.add_to(app)
+drills.add_to(app)
 deploy_cli.add_to(app)
-rollout_cli.add_to(app)
-watch_cli.add_to(app)
-app.add_typer(incident_cli.incident_app, name="incident")
+approvals.add_to(app)
+watch.add_to(app)
+app.add_typer(incidents.incident_app, name="incident")
 
 
 @app.command()
 def up(stack: Stack, as_json: Json = False) -> None:
     """From nothing to a paid order: pulumi up, provision, release, deploy, verify, buy."""
-    from till import report
+    from till.cli import tables
     from till.verbs import stack as stack_verbs
 
     contracts: list[Any] = []
@@ -57,7 +58,7 @@ def up(stack: Stack, as_json: Json = False) -> None:
         return result
 
     def show(result: dict[str, Any]) -> None:
-        report.closing(Console(), contracts[0], result["version"], result["phases"], result["order"])
+        tables.closing(Console(), contracts[0], result["version"], result["phases"], result["order"])
 
     answer(stack, as_json, work, show)
 
@@ -143,14 +144,14 @@ def verify(stack: Stack, as_json: Json = False) -> None:
 @app.command()
 def status(stack: Stack, as_json: Json = False) -> None:
     """Hosts, URLs, versions, who leads, certificates, what each nameserver answers."""
-    from till import report
+    from till.cli import tables
     from till.verbs import stack as stack_verbs
 
     answer(
         stack,
         as_json,
         lambda progress: stack_verbs.state(stack, progress),
-        lambda result: report.stack(Console(), result),
+        lambda result: tables.stack(Console(), result),
     )
 
 

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from till.verb import Json, Stack, answer, line
+from till.cli.verb import Json, Stack, answer, line
 
 Strategy = Annotated[str, typer.Option(help="that of the deploy; policy's by default")]
 Version = Annotated[str, typer.Argument(help="a built release, like v1.1.0-paypal")]

@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from till.cli.verb import Json, Stack, answer
 from till.progress import Progress
-from till.verb import Json, Stack, answer
 from till_host.notifications.incident_document import clock
 
 incident_app = typer.Typer(no_args_is_help=True, help="Incidents: what happened, as a document to go on with.")

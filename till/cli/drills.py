@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from till.recovery_cli import Confirm, Repository
-from till.verb import Json, Stack, answer, line
+from till.cli.recovery import Confirm, Repository
+from till.cli.verb import Json, Stack, answer, line
 
 drill_app = typer.Typer(no_args_is_help=True, help="Drills: recovery rehearsed and measured.")
 RESTORED = ("rpo_s", "rto_s", "verified_tables", "verified_rows", "restore_bytes_per_s", "disk_bytes_per_s", "report")

@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from till.cli.verb import Json, Stack, answer
 from till.progress import Progress
-from till.verb import Json, Stack, answer
 
 # Where nobody looks at a screen, a line says at least this often that it goes on.
 LINE_S = 60.0
