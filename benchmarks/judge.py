@@ -22,10 +22,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from till.policy import thresholds
 from till.rollout import judge, stakes
 from till.rollout.counts import Counts
 from till.rollout.rule import Rule
-from till.thresholds import thresholds
 
 SEED = 20261125
 LOOKS = 600

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from till.errors import TillError
 from till.hosts.session import Workplace
-from till.thresholds import host_policy
+from till.policy import host_policy
 
 PORT = 8444
 FOLDER = "/run/till-nginx"

@@ -18,11 +18,11 @@ from till.observe import probe
 from till.platforms.vps import slots
 from till.platforms.vps.edges import TIMEOUT_S, Edges
 from till.platforms.vps.slots import Slots
+from till.policy import thresholds
 from till.progress import Progress
 from till.records import deploy_record
 from till.releases import release
 from till.rollout import deploy, rollback
-from till.thresholds import thresholds
 from till.verbs import stack as stack_verbs
 
 RESTART = "systemctl restart storefront@$(/opt/till-host/current/bin/slots show | {python})"

@@ -12,7 +12,7 @@ from tests.fleet.conftest import STACK, inside, till, till_begun
 from tests.fleet.places import edges
 from tests.fleet.variants import BUILT
 from till.observe import probe
-from till.thresholds import thresholds
+from till.policy import thresholds
 
 POLICY = thresholds()["rollout"]
 PER_S = 20

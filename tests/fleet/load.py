@@ -18,7 +18,7 @@ from infra.contract import Contract
 from till.checks.purchase import API, SIMULATOR_PORT
 from till.errors import TillError
 from till.observe import probe
-from till.thresholds import thresholds
+from till.policy import thresholds
 
 BUYERS = 4
 # Each begins a purchase so often, one after the other: one a second in all. Two a second filled both cores of a machine

@@ -20,8 +20,8 @@ from till.changes import fleet_lock, lock_connection
 from till.errors import Refused, TillError
 from till.hosts.session import Workplace, opened
 from till.paths import CHECKOUT, VENV_BIN
+from till.policy import thresholds
 from till.progress import Progress
-from till.thresholds import thresholds
 
 pytestmark = [pytest.mark.fleet, pytest.mark.usefixtures("unwatched"), pytest.mark.timeout(1200)]
 POLICY = thresholds()["lease"]

@@ -19,8 +19,8 @@ from tests.fleet.places import address, edges
 from tests.fleet.told import Told
 from tests.fleet.variants import BUILT, variant
 from till.observe import probe
+from till.policy import thresholds
 from till.records import deploy_record, post_mortem
-from till.thresholds import thresholds
 
 pytestmark = [pytest.mark.fleet, pytest.mark.usefixtures("unwatched"), pytest.mark.timeout(1800)]
 POLICY = thresholds()["watch"]

@@ -21,7 +21,7 @@ from testinfra.host import Host as Machine
 from infra.contract import Contract, Host, Role
 from tests.policy import POLICY
 from till.observe import probe
-from till.thresholds import thresholds
+from till.policy import thresholds
 
 TIMEOUT_S = 5
 LASTS_AT_LEAST_S = 7 * 86400

@@ -15,7 +15,7 @@ import yaml
 
 from till.paths import PLAYBOOKS
 from till.platforms.vps import counters
-from till.thresholds import thresholds
+from till.policy import thresholds
 from till_host.release_watch import decide as watch
 from till_host.release_watch import observe as eyes
 from till_host.release_watch import policy as policies

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from till.paths import CHECKOUT
-from till.thresholds import thresholds
+from till.policy import thresholds
 
 NEW, OLD = "v2.0.0", "v1.0.0"
 HOSTS = {"alpha": "127.0.0.1", "bravo": "127.0.0.2"}

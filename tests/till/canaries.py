@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from till.policy import thresholds
 from till.rollout.counts import Counts
 from till.rollout.judge import Judgement, Rule, State, begin, look, rules
-from till.thresholds import thresholds
 
 RULES = rules(thresholds()["judge"])
 ERRORS = RULES["errors"]

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from tests.till.canaries import ERRORS, RULES, after, steadily
+from till.policy import thresholds
 from till.rollout.counts import Counts, since
 from till.rollout.judge import begin, look
-from till.thresholds import thresholds
 
 RELATIVE = replace(ERRORS, no_worse_by=0.005)
 

@@ -13,7 +13,7 @@ from till.approvals import signoff
 from till.approvals.checks import CHECKS, Unread
 from till.checks.verdicts import Verdict
 from till.errors import Refused, UsageError
-from till.thresholds import host_policy, loaded, thresholds
+from till.policy import host_policy, loaded, thresholds
 
 FILE = Path(__file__).parent.parent / "checklist.yml"
 

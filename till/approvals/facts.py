@@ -16,11 +16,11 @@ from till.hosts import programs
 from till.hosts.session import Workplace
 from till.observe import probe, replication, status
 from till.paths import journal_file
+from till.policy import host_policy, thresholds
 from till.recovery import backup
 from till.recovery.drills import host_unit, restore
 from till.releases.release import Manifest
 from till.stacks import stack
-from till.thresholds import host_policy, thresholds
 
 # Every rule, each with its state. Prometheus listens on its own host alone, and curl may be missing there.
 RULES = """

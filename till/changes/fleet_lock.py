@@ -21,8 +21,8 @@ from till.changes.lock_connection import Road, reached
 from till.errors import HostUnreachable, Refused, TillError
 from till.hosts.session import Workplace
 from till.paths import lock_file
+from till.policy import thresholds
 from till.progress import Progress
-from till.thresholds import thresholds
 
 RETRY_S = 0.5
 DECIDED = ("token", "refused", "gone")

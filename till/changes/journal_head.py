@@ -19,7 +19,7 @@ from till.errors import TillError
 from till.hosts import programs
 from till.hosts.session import Workplace
 from till.paths import CHECKOUT, journal_file
-from till.thresholds import thresholds
+from till.policy import thresholds
 
 HEADS = "/var/lib/till/journal-heads.jsonl"
 State = Literal["same", "ahead", "shortened", "forked", "unknown"]

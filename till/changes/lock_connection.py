@@ -18,7 +18,7 @@ from till.hosts import programs
 from till.hosts.programs import FOLDER, NOT_THERE
 from till.hosts.session import UNREACHED, Workplace
 from till.observe import probe
-from till.thresholds import thresholds
+from till.policy import thresholds
 
 END_S = 2.0
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from till.errors import GateSaidNo, TillError
 from till.paths import CHECKOUT
+from till.policy import thresholds
 from till.progress import Progress
-from till.thresholds import thresholds
 
 SUITE = "tests/hosts"
 SUITE_TIMEOUT_S = 600

@@ -11,8 +11,8 @@ from infra.contract import Contract
 from till.checks import verdicts
 from till.errors import GateSaidNo, Refused, TillError
 from till.observe import probe
+from till.policy import thresholds
 from till.progress import Progress
-from till.thresholds import thresholds
 
 SIMULATOR_PORT = 8443
 API = "/api/payments/paypal"

@@ -9,9 +9,9 @@ from till.checks import purchase, verdicts
 from till.errors import GateSaidNo
 from till.hosts.session import Workplace
 from till.observe import probe
+from till.policy import thresholds
 from till.progress import Progress
 from till.releases import release
-from till.thresholds import thresholds
 
 WAIT_STEP_S = 0.3
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from infra.contract import Contract, Host, Role
 from till.errors import TillError
+from till.policy import thresholds
 from till.public_dns import authority as authoritative
 from till.public_dns.authority import Nameserver
-from till.thresholds import thresholds
 from till.trust import trusting
 
 if TYPE_CHECKING:

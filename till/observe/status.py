@@ -13,8 +13,8 @@ from till.errors import TillError
 from till.hosts import programs as host_programs
 from till.hosts.session import Workplace
 from till.observe import probe, replication
+from till.policy import host_policy, thresholds
 from till.public_dns import zone
-from till.thresholds import host_policy, thresholds
 
 UNKNOWN = "unknown"
 SITE_ORDER = "/var/lib/till-site-order/order"

@@ -7,7 +7,7 @@ from functools import cache
 
 from infra.contract import Contract, Role
 from till.errors import TillError
-from till.thresholds import thresholds
+from till.policy import thresholds
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from infra.contract import Contract, Role
 from till.errors import UsageError
+from till.policy import thresholds
 from till.public_dns import authority
 from till.public_dns.zone import service_names
-from till.thresholds import thresholds
 
 if TYPE_CHECKING:
     import dns.message

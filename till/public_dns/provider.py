@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 from infra import dns_providers
 from infra.contract import Contract, DnsProvider
 from till.errors import TillError
+from till.policy import host_policy, thresholds
 from till.public_dns.zone import KIND, Change, Record, differences, records
 from till.redact import Redactor
-from till.thresholds import host_policy, thresholds
 
 Answer = TypeVar("Answer")
 TOLD_CHARACTERS = 300

@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from till.errors import TillError, UsageError
 from till.paths import deploys_dir
+from till.policy import thresholds
 from till.records.deploy_traffic import Sample, thinned
-from till.thresholds import thresholds
 
 Verdict = Literal["pass", "fail", "insufficient", "unfinished"]
 GateVerdict = Literal["pass", "fail", "insufficient", "skipped"]

@@ -12,7 +12,7 @@ from till.hosts import programs
 from till.hosts.session import Workplace
 from till.observe import probe
 from till.paths import CHECKOUT, STATE, journal_file
-from till.thresholds import thresholds
+from till.policy import thresholds
 from till_host.notifications import incident_document
 
 TEMPLATE = CHECKOUT / "templates" / "incident.md.j2"

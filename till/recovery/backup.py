@@ -8,8 +8,8 @@ from infra.contract import Role
 from till.errors import GateSaidNo
 from till.hosts import programs
 from till.hosts.session import Workplace
+from till.policy import thresholds
 from till.progress import Progress
-from till.thresholds import thresholds
 
 WATCH = "journalctl -u till-backup -n 50"
 

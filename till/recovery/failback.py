@@ -6,9 +6,9 @@ from infra.contract import Role
 from till.errors import TillError
 from till.hosts import programs
 from till.hosts.session import Workplace
+from till.policy import thresholds
 from till.progress import Progress
 from till.recovery import promotion_target
-from till.thresholds import thresholds
 
 
 def hold(workplace: Workplace, site: str, progress: Progress) -> None:

@@ -13,10 +13,10 @@ from till.errors import GateSaidNo, TillError
 from till.hosts import programs
 from till.hosts.session import Workplace
 from till.observe import probe, replication, status
+from till.policy import host_policy, thresholds
 from till.progress import Progress
 from till.recovery import promotion_target, public_names, restore
 from till.recovery.promotion_target import SYNCHRONOUS, Seen
-from till.thresholds import host_policy, thresholds
 
 POLL_INTERVAL_S = 0.2
 # A look asks every host.

@@ -9,10 +9,10 @@ from infra.contract import Contract, Role
 from till.errors import GateSaidNo, Refused, TillError
 from till.hosts import programs
 from till.hosts.session import Workplace
+from till.policy import thresholds
 from till.progress import Progress
 from till.recovery import failover, promotion_target, restore
 from till.recovery.promotion_target import SYNCHRONOUS, Seen
-from till.thresholds import thresholds
 
 POLL_INTERVAL_S = 0.2
 RELEASE_TIMEOUT_S = 30

@@ -12,13 +12,13 @@ from till.errors import GateSaidNo, HostUnreachable, Interrupted, TillError, Une
 from till.hosts.session import Workplace
 from till.platforms.vps import ship, slots
 from till.platforms.vps.edges import Edges, Intent
+from till.policy import thresholds
 from till.progress import Progress
 from till.records import deploy_documents, deploy_record
 from till.records.deploy_record import Record
 from till.releases import release
 from till.rollout import ledger_gate, migrations, plan, preview, release_watch
 from till.rollout.rollout import Walk
-from till.thresholds import thresholds
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from till.checks import purchase
 from till.errors import GateSaidNo
 from till.hosts import programs
 from till.observe import probe
+from till.policy import thresholds
 from till.releases import release
 from till.rollout import judge, ledger_gate, usage_gate
 from till.rollout.counts import NOTHING, Counts
 from till.rollout.rollout import Walk
-from till.thresholds import thresholds
 
 PHASE = "preview"
 # By host and side ("new", "old") what the slot answered.

@@ -18,11 +18,11 @@ from till.hosts import programs
 from till.hosts.session import Workplace
 from till.paths import journal_file, records_lock_file
 from till.platforms.vps.edges import Intent
+from till.policy import thresholds
 from till.progress import Progress
 from till.records import deploy_documents, deploy_record
 from till.records.deploy_record import Gate, GateVerdict, Record, Step
 from till.releases import release
-from till.thresholds import thresholds
 
 PROGRAM = "release-watch"
 BY = "till-release-watch@"

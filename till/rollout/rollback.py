@@ -13,12 +13,12 @@ from till.hosts.session import Workplace
 from till.platforms.vps import slots
 from till.platforms.vps.edges import Edges, Intent
 from till.platforms.vps.slots import Slots
+from till.policy import thresholds
 from till.progress import Progress
 from till.records import deploy_documents, deploy_record
 from till.records.deploy_record import Record
 from till.releases import release
 from till.rollout import migrations, release_watch
-from till.thresholds import thresholds
 
 
 def goal(contract: Contract, found: dict[str, Slots], records: list[Record], version: str) -> str:

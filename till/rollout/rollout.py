@@ -13,12 +13,12 @@ from till.hosts.session import Workplace
 from till.platforms.vps import counters
 from till.platforms.vps.counters import Tally
 from till.platforms.vps.edges import Edges, Intent
+from till.policy import thresholds
 from till.progress import Progress
 from till.records.deploy_record import Gate, Record, Step
 from till.releases import release
 from till.rollout import judge, plan, usage_gate
 from till.rollout.comparison import Looks
-from till.thresholds import thresholds
 
 Result = TypeVar("Result")
 

@@ -15,13 +15,13 @@ from till.checks.verdicts import Verdict
 from till.errors import TillError
 from till.hosts.session import Workplace, opened
 from till.paths import journal_file
+from till.policy import thresholds
 from till.progress import Progress
 from till.records import deploy_record
 from till.releases import release
 from till.releases.release import Manifest
 from till.rollout import plan, release_watch
 from till.stacks import stack
-from till.thresholds import thresholds
 
 SETTLE_STEP_S = 3.0
 

@@ -20,8 +20,8 @@ from till.checks.verdicts import Verdict
 from till.cli import approvals as approvals_cli
 from till.errors import Refused, TillError
 from till.observe import probe, status
+from till.policy import host_policy, thresholds
 from till.progress import Progress
-from till.thresholds import host_policy, thresholds
 from till.verbs import approvals
 
 ROLES = list(thresholds()["signoff"]["roles"])

@@ -16,9 +16,9 @@ from till.approvals import signoff
 from till.changes import journal
 from till.cli.main import app
 from till.errors import Refused, UsageError
+from till.policy import thresholds
 from till.releases.release import Manifest
 from till.stacks import stack
-from till.thresholds import thresholds
 from till.verbs import approvals
 
 LAB = contract_of(host("alpha"))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from till.approvals import window
-from till.thresholds import host_policy
+from till.policy import host_policy
 from till_host import window as host
 
 MUSCAT = host_policy()["policy_deployment_window"]["production"]

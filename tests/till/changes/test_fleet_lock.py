@@ -21,8 +21,8 @@ from till.changes import fleet_lock
 from till.errors import HostUnreachable, Refused, TillError
 from till.hosts.session import Workplace
 from till.observe import probe
+from till.policy import thresholds
 from till.progress import Progress
-from till.thresholds import thresholds
 
 MEMBERS = ("alpha", "bravo", "ops")
 FAST = {"lifetime_s": 4, "beat_s": 0.5, "answer_deadline_s": 4, "start_deadline_s": 10, "reach_timeout_s": 2}

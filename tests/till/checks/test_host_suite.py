@@ -9,7 +9,7 @@ import pytest
 from tests.till.conftest import QUIET
 from till.checks import host_suite
 from till.errors import GateSaidNo, TillError
-from till.thresholds import thresholds
+from till.policy import thresholds
 
 SETTLING = """
 import pathlib

@@ -11,7 +11,7 @@ from tests.till.conftest import QUIET, contract_of, host
 from till.checks import purchase
 from till.errors import GateSaidNo
 from till.observe import probe
-from till.thresholds import thresholds
+from till.policy import thresholds
 
 HEADERS = dict.fromkeys(thresholds()["security_headers"], "x")
 WELL = httpx.Response(200, headers=HEADERS, json={"status": "ok", "version": "v1.0.0"})

@@ -18,12 +18,12 @@ from tests.provider_zone import API_KEY, FOREIGN, TSIG_NAME, TSIG_SECRET, Provid
 from tests.till.conftest import contract_of, host
 from till.errors import TillError, UsageError
 from till.observe import probe
+from till.policy import thresholds
 from till.progress import Progress
 from till.public_dns import challenges
 from till.public_dns import provider as dns_provider
 from till.public_dns.zone import service_names
 from till.recovery import public_names
-from till.thresholds import thresholds
 
 ALPHA, BRAVO = ("192.0.2.11", "192.0.2.12"), ("198.51.100.21",)
 TTL_S = POLICY["policy_provider_record_ttl_s"]

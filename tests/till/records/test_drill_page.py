@@ -8,9 +8,9 @@ import pytest
 
 from tests.till.conftest import contract_of, host
 from till.errors import GateSaidNo, Refused, UsageError
+from till.policy import host_policy, thresholds
 from till.records import drill_page, drill_plot
 from till.recovery.drills import failover
-from till.thresholds import host_policy, thresholds
 
 RESULT: dict[str, Any] = {
     "drill": "failover",

@@ -9,7 +9,7 @@ import pytest
 
 from infra.contract import Contract
 from tests.till.conftest import QUIET, contract_of, host
-from till import thresholds
+from till import policy as policies
 from till.errors import GateSaidNo
 from till.hosts.session import Workplace
 from till.recovery import failover
@@ -30,7 +30,7 @@ class Place:
 
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch) -> Workplace:
-    policy: dict[str, Any] = {**thresholds.thresholds(), "failover": {"lag_max_mb": 1, "catch_up_deadline_s": 0.05}}
+    policy: dict[str, Any] = {**policies.thresholds(), "failover": {"lag_max_mb": 1, "catch_up_deadline_s": 0.05}}
     monkeypatch.setattr(failover, "thresholds", lambda: policy)
     monkeypatch.setattr(failover, "CATCH_UP_INTERVAL_S", 0.02)
     hosts = [host(name, roles=["edge", "app", "database"]) for name in ("alpha", "bravo")]

@@ -6,10 +6,10 @@ import pytest
 
 from tests.till.rollouts import INTENTS, NEW, OLD, readings
 from till.platforms.vps.counters import Tally
+from till.policy import thresholds
 from till.rollout import judge
 from till.rollout.comparison import Looks
 from till.rollout.counts import Counts
-from till.thresholds import thresholds
 
 STALE_S = 5
 

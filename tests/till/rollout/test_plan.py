@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from till.errors import UsageError
+from till.policy import thresholds
 from till.rollout import plan
-from till.thresholds import thresholds
 
 POLICY = thresholds()["rollout"]
 

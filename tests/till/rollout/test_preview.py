@@ -11,8 +11,8 @@ from tests.till.rollouts import INTENTS, NEW, Clock, walk
 from till.checks import purchase
 from till.errors import GateSaidNo, HostUnreachable
 from till.hosts import programs
+from till.policy import thresholds
 from till.rollout import ledger_gate, preview, usage_gate
-from till.thresholds import thresholds
 
 POLICY = thresholds()["rollout"]
 REQUESTS, LOOKS = POLICY["preview"]["requests"], POLICY["preview"]["looks"]

@@ -11,11 +11,11 @@ import pytest
 from tests.till.rollouts import NEW, Clock, readings, silent, walk
 from till.errors import GateSaidNo, TillError
 from till.platforms.vps import counters
+from till.policy import thresholds
 from till.rollout import rollout as walks
 from till.rollout import usage_gate
 from till.rollout.counts import Counts
 from till.rollout.plan import Step
-from till.thresholds import thresholds
 
 POLICY = thresholds()["rollout"]
 LOOK_S = POLICY["look_interval_s"]

@@ -10,11 +10,11 @@ from infra.contract import Contract
 from till.errors import GateSaidNo, HostUnreachable, Interrupted, Refused, TillError, UsageError
 from till.hosts import programs
 from till.hosts.session import Workplace
+from till.policy import host_policy, thresholds
 from till.progress import Progress
 from till.records import drill_page
 from till.recovery import failover, promotion_target
 from till.recovery.drills import host_unit
-from till.thresholds import host_policy, thresholds
 
 KIND = "failover"
 UNIT = "till-drill-failover.service"

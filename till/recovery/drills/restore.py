@@ -7,10 +7,10 @@ from typing import Any
 from till.errors import GateSaidNo, Interrupted, TillError
 from till.hosts import programs
 from till.hosts.session import Workplace
+from till.policy import thresholds
 from till.progress import Progress
 from till.records import drill_page
 from till.recovery.drills import host_unit
-from till.thresholds import thresholds
 
 KIND = "restore"
 UNITS = {1: "till-drill-restore.service", 2: "till-drill-restore-offsite.service"}
