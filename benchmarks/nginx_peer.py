@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from till.errors import TillError
-from till.hosts.session import Workplace
+from till.hosts.session import Session
 from till.policy import host_policy
 
 PORT = 8444
@@ -63,7 +63,7 @@ rm -rf {FOLDER}
 
 
 @contextmanager
-def beside(workplace: Workplace, host: str) -> Iterator[str]:
+def beside(workplace: Session, host: str) -> Iterator[str]:
     """The command that leads its traffic to the other slot. Raises TillError where it can't be installed."""
     done = workplace.ssh(host, shlex.join(["sh", "-c", BEGIN]), timeout_s=INSTALL_TIMEOUT_S)
     try:

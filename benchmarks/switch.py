@@ -26,7 +26,7 @@ from till import redact
 from till.changes import fleet_lock
 from till.changes.change import change
 from till.errors import TillError
-from till.hosts.session import opened
+from till.hosts.session import open_session
 from till.platforms.vps.edges import Edges
 from till.progress import Progress
 from till.stacks import stack
@@ -42,9 +42,9 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
     load_before = os.getloadavg()[0]
     serving, warm, before = switching.prepared(contract, progress)
     with (
-        opened(contract) as workplace,
+        open_session(contract) as workplace,
         change(options.stack, "benchmark switch", progress, redact.of(contract), workplace),
-        fleet_lock.held(workplace, "benchmark switch") as held,
+        fleet_lock.hold_fleet_lock(workplace, "benchmark switch") as held,
     ):
         deadline = time.monotonic() + options.limit_s
         bench = switching.Bench(workplace, Edges(workplace, held.token), held.check, options.per_s, deadline)

@@ -13,7 +13,7 @@ from benchmarks.visits_apart import VisitsApart
 from infra.contract import Contract, Host, Role
 from till.errors import TillError, UsageError
 from till.hosts import programs
-from till.hosts.session import Workplace, opened
+from till.hosts.session import Session, open_session
 from till.observe import probe
 from till.platforms.vps import slots
 from till.platforms.vps.edges import TIMEOUT_S, Edges
@@ -59,7 +59,7 @@ def prepared(contract: Contract, progress: Progress) -> tuple[str, str, str]:
     stack = contract.stack
     if contract.environment != "lab":
         raise UsageError(f"stack {stack} is no lab: its customers would be switched to and fro", "till status lab")
-    with opened(contract) as workplace:
+    with open_session(contract) as workplace:
         serving, warm = pair(slots.read(workplace))
     if not serving:
         raise TillError(f"hosts of {stack} serve no release, or not the same", f"till status {stack}")
@@ -67,7 +67,7 @@ def prepared(contract: Contract, progress: Progress) -> tuple[str, str, str]:
     if not warm or not release.is_built(stack, warm) or warm in rollback.voided(deploy_record.every(stack)):
         twin = f"v1.0.{int(time.time())}-switch"
         stack_verbs.build_release(stack, twin, str(stack_verbs.STOREFRONT), progress)
-        stack_verbs.deploy_release(stack, deploy.Wish(twin, bake_s=0), progress)
+        stack_verbs.deploy_release(stack, deploy.DeployRequest(twin, bake_s=0), progress)
         return twin, serving, serving
     return serving, warm, serving
 
@@ -76,7 +76,7 @@ def prepared(contract: Contract, progress: Progress) -> tuple[str, str, str]:
 class Bench:
     """`check` raises when the stack's lock is lost; `deadline`: when no further switch begins (monotonic, s)."""
 
-    workplace: Workplace
+    workplace: Session
     edges: Edges
     check: Callable[[], None]
     per_s: float
@@ -115,7 +115,9 @@ class Bench:
         again = f"till status {self.workplace.contract.stack}"
 
         def ask(host: Host) -> None:
-            programs.ask(self.workplace, host.name, "slots", "show", timeout_s=TIMEOUT_S, next_command=again)
+            programs.run_host_program(
+                self.workplace, host.name, "slots", "show", timeout_s=TIMEOUT_S, next_command=again
+            )
 
         with VisitsApart(
             self.workplace.contract, self.per_s, limit_s=PEER_TIMEOUT_S + rounds * (pause_s + 2)

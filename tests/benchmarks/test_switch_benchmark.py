@@ -153,7 +153,7 @@ def test_deploys_and_rollbacks_take_turns(monkeypatch: pytest.MonkeyPatch) -> No
 def test_hosts_are_asked_as_often_as_for_switches_and_nothing_is_switched(monkeypatch: pytest.MonkeyPatch) -> None:
     edges, asked = Edges(), list[tuple[str, ...]]()
     edges.hosts = [SimpleNamespace(name="alpha"), SimpleNamespace(name="bravo")]
-    monkeypatch.setattr(switching.programs, "ask", lambda _, *words, **__: asked.append(words))
+    monkeypatch.setattr(switching.programs, "run_host_program", lambda _, *words, **__: asked.append(words))
     assert bench(edges, monkeypatch).idle(3, 0)
     assert sorted(set(asked)) == [("alpha", "slots", "show"), ("bravo", "slots", "show")]
     assert len(asked) == 2 * (3 + 2 + 3) and edges.asked == []
@@ -196,7 +196,7 @@ def test_a_twin_is_deployed_where_no_good_release_is_warm(
     monkeypatch: pytest.MonkeyPatch, warm: str | None, built: bool, voided: set[str], expected: tuple[str, ...]
 ) -> None:
     made, deployed = list[str](), list[str]()
-    monkeypatch.setattr(switching, "opened", lambda _contract: nullcontext())
+    monkeypatch.setattr(switching, "open_session", lambda _contract: nullcontext())
     monkeypatch.setattr(switching.slots, "read", lambda _workplace: {"a": Slots("blue", BLUE, warm)})
     monkeypatch.setattr(switching.release, "is_built", lambda *_: built)
     monkeypatch.setattr(switching.deploy_record, "every", lambda _stack: [])
@@ -218,11 +218,11 @@ def lab(monkeypatch: pytest.MonkeyPatch) -> Edges:
     monkeypatch.setattr(switching, "VisitsApart", NoVisits)
     monkeypatch.setattr(switching, "prepared", lambda *_: (GREEN, BLUE, BLUE))
     monkeypatch.setattr(switching, "PEERS", {})
-    monkeypatch.setattr(switch, "opened", lambda _contract: nullcontext(SimpleNamespace(contract=contract)))
+    monkeypatch.setattr(switch, "open_session", lambda _contract: nullcontext(SimpleNamespace(contract=contract)))
     monkeypatch.setattr(switch.redact, "of", lambda _contract: None)
     monkeypatch.setattr(switch, "change", lambda *_: nullcontext({}))
     held = SimpleNamespace(token=1, check=lambda: None)
-    monkeypatch.setattr(switch.fleet_lock, "held", lambda *_: nullcontext(held))
+    monkeypatch.setattr(switch.fleet_lock, "hold_fleet_lock", lambda *_: nullcontext(held))
     monkeypatch.setattr(switch, "Edges", lambda *_: edges)
     return edges
 

@@ -15,7 +15,7 @@ from tests.fleet.conftest import STACK, inside, till
 from tests.fleet.places import edges, first, site_of
 from tests.policy import POLICY
 from till.errors import TillError
-from till.hosts.session import opened
+from till.hosts.session import open_session
 from till.observe import status
 from till.paths import CHECKOUT, VENV_BIN
 from till.recovery import backup, restore
@@ -50,7 +50,7 @@ def until(what: str | Callable[[], str], holds: Callable[[], Any], deadline_s: f
 def faults() -> list[str]:
     """What `till backup list` finds not as policy wants it; that nobody could tell is one."""
     try:
-        with opened(stack.contract(STACK)) as workplace:
+        with open_session(stack.contract(STACK)) as workplace:
             return list(backup.facts(workplace)["faults"])
     except TillError as reason:
         return [reason.message]
@@ -93,7 +93,7 @@ def switch_over(old: str, new: str) -> None:
 
 def leads(lab: Contract) -> str:
     """The host whose database leads; "" when none does."""
-    with opened(lab) as workplace:
+    with open_session(lab) as workplace:
         return restore.leader(workplace)
 
 
@@ -133,7 +133,7 @@ def well_told(deadline_s: float = 60, look: Callable[[], dict[str, Any]] = told_
 def well_again(lab: Contract, deadline_s: float = 240) -> None:
     """Wait until `till status` would find nothing wrong."""
     deadline = time.monotonic() + deadline_s
-    with opened(lab) as workplace:
+    with open_session(lab) as workplace:
         while not (told := status.of(workplace))["ok"]:
             assert time.monotonic() < deadline, f"the fleet is not well: {told['faults']}"
             time.sleep(2)
@@ -150,7 +150,7 @@ def home(lab: Contract) -> None:
 
 def followed_site(lab: Contract) -> str:
     """The leader's site where nothing is wrong and every nameserver leads to it; else ""."""
-    with opened(lab) as workplace:
+    with open_session(lab) as workplace:
         told = status.of(workplace)
     led = site_of(lab, told["database"]["leader"]) if told["database"]["leader"] else ""
     return led if told["ok"] and told["dns"]["sites"] == [led] else ""
@@ -191,7 +191,7 @@ def write_wal(lab: Contract, segments: int = 1) -> None:
 
 
 def archived(lab: Contract) -> Any:
-    with opened(lab) as workplace:
+    with open_session(lab) as workplace:
         told = workplace.ssh(restore.leader(workplace) or "ops", "/opt/till-host/current/bin/wal-archive facts")
     facts = json.loads(told.stdout or "{}")
     return facts.get("leads") and not facts["ready_files"] and not facts["failing"]

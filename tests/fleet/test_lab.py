@@ -177,7 +177,8 @@ def locked() -> Iterator[None]:
     """A live holder of the stack's lock, in a process of its own."""
     program = (
         "import sys; from till import paths; from till.changes import local_lock\n"
-        f"with local_lock.held(paths.lock_file({STACK!r}), 'deploy'): print('held', flush=True); sys.stdin.read()"
+        f"with local_lock.hold_local_lock(paths.lock_file({STACK!r}), 'deploy'):\n"
+        " print('held', flush=True); sys.stdin.read()"
     )
     holder = subprocess.Popen(
         [str(VENV_BIN / "python"), "-c", program],

@@ -26,7 +26,7 @@ from tests.fleet.faults import fault
 from till.checks import purchase
 from till.errors import TillError
 from till.hosts import artefacts, play
-from till.hosts.session import opened
+from till.hosts.session import open_session
 from till.observe import probe
 from till.progress import Progress
 
@@ -37,7 +37,7 @@ TAGS = "pgbackrest,postgres,backup_repository,restore,drills,monitoring"
 
 
 def converge(contract: Contract) -> int:
-    with opened(contract, artefacts.variables()) as workplace:
+    with open_session(contract, artefacts.variables()) as workplace:
         result = play.run(workplace, "provision.yml", Progress(), tags=TAGS)
     result.raise_for_failure(contract, "see the log")
     return sum(result.changed.values())

@@ -9,7 +9,7 @@ from typing import Any
 
 from testinfra.backend.base import BaseBackend, CommandResult
 
-from till.hosts.session import Workplace
+from till.hosts.session import Session
 
 # Runs each line's command as /bin/sh would; bytes pass as latin-1, whatever they are.
 AGENT = """
@@ -26,7 +26,7 @@ class Shell(BaseBackend):
 
     NAME = "till"
 
-    def __init__(self, workplace: Workplace, name: str) -> None:
+    def __init__(self, workplace: Session, name: str) -> None:
         super().__init__(name)
         self._process = workplace.talk(name, shlex.join(["python3", "-c", AGENT]))
         assert self._process.stdin and self._process.stdout and self._process.stderr

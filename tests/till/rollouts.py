@@ -14,7 +14,7 @@ from till.progress import Progress
 from till.records.deploy_record import Record
 from till.releases.release import Manifest
 from till.rollout.counts import Counts
-from till.rollout.rollout import Walk
+from till.rollout.rollout import Rollout
 
 OLD, NEW = "v1.0.0", "v1.1.0"
 FLEET = contract_of(host("alpha"), host("bravo", address="198.18.7.30"), host("ops", roles=["monitoring"]))
@@ -75,7 +75,7 @@ def walk(
 ) -> Any:
     """A rollout of NEW beside OLD on two hosts. Any: its edges are a stand-in."""
     edges: Any = Edges(clock)
-    return Walk(WORKPLACE, edges, intents, manifest(**of_manifest), record(), Progress(quiet=True), check)
+    return Rollout(WORKPLACE, edges, intents, manifest(**of_manifest), record(), Progress(quiet=True), check)
 
 
 def readings(old: Counts, new: Counts, age_s: float = 1.0, **more: Counts) -> dict[Place, Reading]:

@@ -13,7 +13,7 @@ from till.approvals.checks import DEPLOY, Unread
 from till.changes import journal, journal_head
 from till.errors import TillError
 from till.hosts import programs
-from till.hosts.session import Workplace
+from till.hosts.session import Session
 from till.observe import probe, replication, status
 from till.paths import journal_file
 from till.policy import host_policy, thresholds
@@ -60,7 +60,7 @@ def missing_secrets(contract: Contract) -> list[str]:
     return [name for name in empty if contract.backup_offsite or not name.startswith(OFFSITE)]
 
 
-def read(workplace: Workplace, manifest: Manifest) -> dict[str, Any]:
+def read(workplace: Session, manifest: Manifest) -> dict[str, Any]:
     """Every fact of checks.py, by the check's name; raises TillError where the journal's chain is broken."""
     contract = workplace.contract
     told, seen = entries(contract.stack), status.of(workplace)
@@ -123,19 +123,19 @@ def _health(contract: Contract) -> dict[str, dict[str, Any] | None]:
     return probe.at_once(one, [host for host in contract.hosts if Role.EDGE in host.roles])
 
 
-def _backups(workplace: Workplace) -> dict[str, Any]:
+def _backups(workplace: Session) -> dict[str, Any]:
     found = backup.facts(workplace)
     return {"age_s": found["age_s"], "faults": found["faults"]}
 
 
-def _logs(workplace: Workplace) -> str:
+def _logs(workplace: Session) -> str:
     host = programs.host_with(workplace.contract, Role.LOG_STORE).name
     done = workplace.ssh(host, LOG_STORE, timeout_s=_limits()["request_timeout_s"])
     programs.require_reached(host, done.returncode, done.stderr, f"till status {workplace.contract.stack}")
     return "" if done.returncode == 0 else f"the log store on {host} is {(done.stdout or done.stderr).strip()[-200:]}"
 
 
-def _alerts(workplace: Workplace) -> dict[str, Any]:
+def _alerts(workplace: Session) -> dict[str, Any]:
     host = programs.host_with(workplace.contract, Role.MONITORING).name
     done = workplace.ssh(host, shlex.join(["python3", "-c", RULES]), timeout_s=_limits()["request_timeout_s"])
     programs.require_reached(host, done.returncode, done.stderr, f"till status {workplace.contract.stack}")

@@ -10,7 +10,7 @@ from typing import Any
 from till import redact
 from till.changes import journal, journal_head, local_lock
 from till.errors import TillError
-from till.hosts.session import Workplace
+from till.hosts.session import Session
 from till.paths import journal_file, lock_file
 from till.progress import Progress
 
@@ -27,14 +27,14 @@ def change(
     verb: str,
     progress: Progress,
     redactor: redact.Redactor | None = None,
-    workplace: Workplace | None = None,
+    workplace: Session | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Hold the stack's lock and write one journal entry, however the block ends. The block fills in the facts.
 
     With a workplace, the journal's head is kept on the stack, too; where that fails it is told, and the change stands.
     """
     began, facts = time.monotonic(), dict[str, Any]()
-    with local_lock.held(lock_file(name), verb):
+    with local_lock.hold_local_lock(lock_file(name), verb):
         try:
             yield facts
         except BaseException as reason:
@@ -48,7 +48,7 @@ def change(
 
 
 def _note(
-    name: str, verb: str, ok: bool, facts: dict[str, Any], began: float, workplace: Workplace | None, progress: Progress
+    name: str, verb: str, ok: bool, facts: dict[str, Any], began: float, workplace: Session | None, progress: Progress
 ) -> None:
     facts.setdefault("duration_s", round(time.monotonic() - began, 1))
     journal.append(journal_file(name), verb, ok, facts)

@@ -17,9 +17,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from till.changes import local_lock
-from till.changes.lock_connection import Road, reached
+from till.changes.lock_connection import LockConnection, reachable_members
 from till.errors import HostUnreachable, Refused, TillError
-from till.hosts.session import Workplace
+from till.hosts.session import Session
 from till.paths import lock_file
 from till.policy import thresholds
 from till.progress import Progress
@@ -33,13 +33,13 @@ def _now() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-class Lease:
+class LockHold:
     """The lock in etcd while it is held. `token` rises from one holder to the next; 0: it is not held in etcd."""
 
-    def __init__(self, workplace: Workplace, words: list[str], policy: dict[str, Any]) -> None:
+    def __init__(self, workplace: Session, words: list[str], policy: dict[str, Any]) -> None:
         self.token, self.lost, self.why = 0, threading.Event(), ""
         self._workplace, self._words, self._policy = workplace, words, policy
-        self._road: Road | None = None
+        self._road: LockConnection | None = None
         self._until = math.inf
         self._over = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="lease", daemon=True)
@@ -119,18 +119,18 @@ class Lease:
         """Members that answer. `last` was silent just now: to look for it would take time from the others."""
         timeout_s = self._policy["reach_timeout_s"]
         try:
-            yield from reached(self._workplace, timeout_s, without=last)
+            yield from reachable_members(self._workplace, timeout_s, without=last)
         except HostUnreachable:
             if not last:
                 raise
         if last:
             yield last
 
-    def _asked(self, words: list[str], last: str = "") -> tuple[Road, dict[str, Any]]:
+    def _asked(self, words: list[str], last: str = "") -> tuple[LockConnection, dict[str, Any]]:
         """The first member that decides, `last` asked last; raises HostUnreachable or TillError when none does."""
         faults, not_there = [], False
         for host in self._members(last):
-            road = Road(self._workplace, host, *words)
+            road = LockConnection(self._workplace, host, *words)
             told = road.answer(self._policy["start_deadline_s"])
             if any(word in told for word in DECIDED):
                 return road, told
@@ -169,7 +169,7 @@ def place(stack: str) -> str:
 
 
 @contextmanager
-def held(workplace: Workplace, verb: str, progress: Progress | None = None) -> Iterator[Lease]:
+def hold_fleet_lock(workplace: Session, verb: str, progress: Progress | None = None) -> Iterator[LockHold]:
     """Hold the stack's lock in etcd; this machine's own is held by the caller.
 
     Raises Refused naming the holder. Where policy says that a verb does not need etcd, it goes on without and says so.
@@ -180,7 +180,7 @@ def held(workplace: Workplace, verb: str, progress: Progress | None = None) -> I
     words = [f"--{key}={value}" for key, value in said.items()] + [f"--lifetime-s={policy['lifetime_s']}"]
     patience = _now() + policy["lifetime_s"] + policy["beat_s"]
     while True:
-        lease = Lease(workplace, words, policy)
+        lease = LockHold(workplace, words, policy)
         try:
             lease.take()
             break

@@ -17,7 +17,7 @@ from infra.contract import Role
 from till.changes import journal
 from till.errors import TillError
 from till.hosts import programs
-from till.hosts.session import Workplace
+from till.hosts.session import Session
 from till.paths import CHECKOUT, journal_file
 from till.policy import thresholds
 
@@ -80,7 +80,7 @@ def compare(entries: list[dict[str, Any]], kept: list[dict[str, Any]]) -> Compar
     return Comparison("same", f"all {agreed} entries are those whose head is kept")
 
 
-def push(workplace: Workplace) -> str:
+def push(workplace: Session) -> str:
     """Keep the head of a stack's journal on the stack; "", or why it could not be kept. Never raises TillError."""
     stack = workplace.contract.stack
     try:
@@ -93,7 +93,7 @@ def push(workplace: Workplace) -> str:
     return ""
 
 
-def read(workplace: Workplace) -> tuple[list[dict[str, Any]], list[str]]:
+def read(workplace: Session) -> tuple[list[dict[str, Any]], list[str]]:
     """The heads of this controller's journal, and a sentence for every other journal of the stack. Raises TillError."""
     stack, ours = workplace.contract.stack, controller()
     found = parsed(_ask(workplace, f"cat {HEADS} 2>/dev/null || true"), stack)
@@ -115,7 +115,7 @@ def parsed(text: str, stack: str) -> list[dict[str, Any]]:
     return found
 
 
-def _ask(workplace: Workplace, script: str) -> str:
+def _ask(workplace: Session, script: str) -> str:
     host = programs.host_with(workplace.contract, Role.BACKUP_REPOSITORY).name
     done = workplace.ssh(host, shlex.join(["sh", "-c", script]), timeout_s=thresholds()["journal"]["head_deadline_s"])
     again = f"till status {workplace.contract.stack}"

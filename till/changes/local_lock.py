@@ -36,7 +36,7 @@ def holder(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def held(path: Path, verb: str) -> Iterator[None]:
+def hold_local_lock(path: Path, verb: str) -> Iterator[None]:
     """Hold the stack's lock. Raises Refused naming the holder when somebody has it.
 
     The kernel holds the lock (flock), so it ends with its holder, however that one ends; the file only tells who it is.
@@ -73,7 +73,7 @@ def held(path: Path, verb: str) -> Iterator[None]:
 
 
 @contextmanager
-def records(path: Path, within_s: float = RECORDS_WITHIN_S) -> Iterator[None]:
+def hold_records_lock(path: Path, within_s: float = RECORDS_WITHIN_S) -> Iterator[None]:
     """Wait for the turn to write down what hosts did; nothing in the block may wait for a host.
 
     Apart from the stack's lock: who only looks (status, history, watch, drill list) writes it down too, and must not be

@@ -16,17 +16,17 @@ from infra.contract import Role
 from till.errors import HostUnreachable, TillError
 from till.hosts import programs
 from till.hosts.programs import FOLDER, NOT_THERE
-from till.hosts.session import UNREACHED, Workplace
+from till.hosts.session import UNREACHED, Session
 from till.observe import probe
 from till.policy import thresholds
 
 END_S = 2.0
 
 
-class Road:
+class LockConnection:
     """One connection. It is never silent about its end: `answer` is {} then, and `fault` says why."""
 
-    def __init__(self, workplace: Workplace, host: str, *words: str) -> None:
+    def __init__(self, workplace: Session, host: str, *words: str) -> None:
         self.host = host
         self.not_there = False
         self._process = workplace.talk(host, shlex.join([f"{FOLDER}/lease", "hold", *words]))
@@ -85,7 +85,7 @@ class Road:
         return said.decode(errors="replace").strip().removeprefix("lease: ")[-600:]
 
 
-def reached(workplace: Workplace, timeout_s: float, without: str = "") -> list[str]:
+def reachable_members(workplace: Session, timeout_s: float, without: str = "") -> list[str]:
     """Hosts with etcd where an SSH server answers, one of them left out; raises HostUnreachable when there is none."""
     members = [host for host in workplace.contract.hosts if Role.ETCD in host.roles and host.name != without]
     told = probe.at_once(lambda host: probe.ssh(host.address, host.port, timeout_s), members)
@@ -96,13 +96,13 @@ def reached(workplace: Workplace, timeout_s: float, without: str = "") -> list[s
     return found
 
 
-def holder(workplace: Workplace, unreached: Collection[str]) -> dict[str, Any] | None:
+def read_holder(workplace: Session, unreached: Collection[str]) -> dict[str, Any] | None:
     """Who holds the lock in etcd, as the first member that answers says; raises TillError."""
     members = [one.name for one in workplace.contract.hosts if Role.ETCD in one.roles and one.name not in unreached]
     faults = []
     for host in members:
         try:
-            told: dict[str, Any] = programs.ask(
+            told: dict[str, Any] = programs.run_host_program(
                 workplace, host, "lease", "show", timeout_s=thresholds()["lease"]["start_deadline_s"],
                 next_command=f"till status {workplace.contract.stack}",
             )  # fmt: skip

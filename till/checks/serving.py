@@ -7,7 +7,7 @@ from typing import Any
 
 from till.checks import purchase, verdicts
 from till.errors import GateSaidNo
-from till.hosts.session import Workplace
+from till.hosts.session import Session
 from till.observe import probe
 from till.policy import thresholds
 from till.progress import Progress
@@ -16,7 +16,7 @@ from till.releases import release
 WAIT_STEP_S = 0.3
 
 
-def proven(workplace: Workplace, manifest: release.Manifest, progress: Progress) -> dict[str, Any]:
+def verify_serving(workplace: Session, manifest: release.Manifest, progress: Progress) -> dict[str, Any]:
     """The gates after the switch: the release is what is served, and something can be bought."""
     _serves(workplace, manifest)
     contract = workplace.contract
@@ -25,7 +25,7 @@ def proven(workplace: Workplace, manifest: release.Manifest, progress: Progress)
     return purchase.run(contract, progress, until_approval=not purchase.approves(contract))
 
 
-def _serves(workplace: Workplace, manifest: release.Manifest) -> None:
+def _serves(workplace: Session, manifest: release.Manifest) -> None:
     """Wait until every edge serves the release; raises GateSaidNo at the deadline."""
     contract, trust = workplace.contract, probe.public_trust(workplace.contract)
     deadline = time.monotonic() + thresholds()["version"]["deadline_s"]

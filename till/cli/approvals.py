@@ -57,7 +57,7 @@ def checklist(
     answer(
         stack,
         as_json,
-        lambda progress: approvals.listed(stack, version, strategy, document, progress),
+        lambda progress: approvals.read_checklist(stack, version, strategy, document, progress),
         _show_checklist,
     )
 
@@ -71,7 +71,7 @@ def history(
     """The changes of a stack, as its journal has them."""
     from till.verbs import approvals
 
-    answer(stack, as_json, lambda progress: approvals.told(stack, limit, verify, progress), _show_history)
+    answer(stack, as_json, lambda progress: approvals.read_history(stack, limit, verify, progress), _show_history)
 
 
 def _show_checklist(found: dict[str, Any]) -> None:

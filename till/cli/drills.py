@@ -57,7 +57,7 @@ def drill_list(stack: Stack, as_json: Json = False) -> None:
     """The drills that were held, by hand or by timer."""
     from till.verbs import drills
 
-    answer(stack, as_json, lambda _progress: drills.listed(stack), _show)
+    answer(stack, as_json, lambda _progress: drills.list_drills(stack), _show)
 
 
 def _show(found: dict[str, Any]) -> None:

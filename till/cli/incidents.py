@@ -31,19 +31,19 @@ def incident_show(
 
 
 def listed(stack: str) -> dict[str, Any]:
-    from till.hosts.session import opened
+    from till.hosts.session import open_session
     from till.records import incidents as incident_records
     from till.records import post_mortem
     from till.stacks.stack import contract
 
-    with opened(contract(stack)) as workplace:
+    with open_session(contract(stack)) as workplace:
         every, silent = incident_records.found(workplace)
     incidents = [_told(one, incident_records.write(stack, one)) for one in every]
     return {"incidents": incidents, "post_mortems": post_mortem.written(stack), "unheard": silent}
 
 
 def shown(stack: str, name: str, progress: Progress) -> dict[str, Any]:
-    from till.hosts.session import opened
+    from till.hosts.session import open_session
     from till.records import incidents as incident_records
     from till.records import post_mortem
     from till.stacks.stack import contract
@@ -53,7 +53,7 @@ def shown(stack: str, name: str, progress: Progress) -> dict[str, Any]:
     if named is not None:
         # Nothing of it is on hosts, and it may be read while none answers.
         return named
-    with opened(contract(stack)) as workplace:
+    with open_session(contract(stack)) as workplace:
         every, silent = incident_records.found(workplace)
     for host, reason in silent.items():
         progress.say(f"{host} told nothing: {reason}")

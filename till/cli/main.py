@@ -114,7 +114,7 @@ def deploy(
     from till.rollout import deploy
     from till.verbs import stack as stack_verbs
 
-    wish = deploy.Wish(version, strategy, bake_s, override)
+    wish = deploy.DeployRequest(version, strategy, bake_s, override)
     answer(
         stack,
         as_json,
@@ -138,7 +138,9 @@ def verify(stack: Stack, as_json: Json = False) -> None:
     """testinfra on every host of a stack."""
     from till.verbs import stack as stack_verbs
 
-    answer(stack, as_json, lambda progress: stack_verbs.verified(stack, progress), line("passed", "failed", "skipped"))
+    answer(
+        stack, as_json, lambda progress: stack_verbs.verify_hosts(stack, progress), line("passed", "failed", "skipped")
+    )
 
 
 @app.command()

@@ -35,7 +35,7 @@ def watch(
 
     def work(progress: Progress) -> dict[str, Any]:
         if end:
-            return watch_verbs.ended(stack, progress)
+            return watch_verbs.end_watch(stack, progress)
         return watch_verbs.state(stack, progress, None if as_json else shown_by(Console()))
 
     answer(stack, as_json, work, lambda result: print(closing(result)))

@@ -16,7 +16,7 @@ from typing import Any
 from till.errors import Interrupted, TillError, UsageError
 from till.hosts import inventory, processes
 from till.hosts.play_result import Failure, PlayResult, message
-from till.hosts.session import Workplace
+from till.hosts.session import Session
 from till.paths import PLAYBOOKS, log_dir
 from till.progress import Progress
 from till.redact import Redactor
@@ -93,7 +93,7 @@ def _cancelled_by_signal() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def refuse_empty_groups(workplace: Workplace, playbook: Path) -> None:
+def refuse_empty_groups(workplace: Session, playbook: Path) -> None:
     """UsageError when a play is for a group without hosts: Ansible would skip it and end well."""
     from ruamel.yaml import YAML
 
@@ -107,7 +107,7 @@ def refuse_empty_groups(workplace: Workplace, playbook: Path) -> None:
 
 
 def run(
-    workplace: Workplace,
+    workplace: Session,
     playbook: str,
     progress: Progress,
     variables: dict[str, Any] | None = None,
@@ -167,7 +167,7 @@ def run(
     return result
 
 
-def _environment(workplace: Workplace) -> dict[str, str]:
+def _environment(workplace: Session) -> dict[str, str]:
     allowed = workplace.environment()
     return {
         **allowed,

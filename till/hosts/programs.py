@@ -8,7 +8,7 @@ from typing import Any
 
 from infra.contract import Contract, Host, Role
 from till.errors import HostUnreachable, TillError, UsageError
-from till.hosts.session import UNREACHED, Workplace
+from till.hosts.session import UNREACHED, Session
 
 # The link to the version that a host runs, and its programs (role host_package).
 PACKAGE = "/opt/till-host/current"
@@ -27,14 +27,16 @@ def host_with(contract: Contract, role: Role) -> Host:
     return found
 
 
-def ask(workplace: Workplace, host: str, program: str, *arguments: str, timeout_s: int, next_command: str) -> Any:
+def run_host_program(
+    workplace: Session, host: str, program: str, *arguments: str, timeout_s: int, next_command: str
+) -> Any:
     """The program's answer. Raises HostUnreachable, or TillError with the program's own words."""
     words = [f"{FOLDER}/{program}", *arguments]
     return answer(workplace, host, shlex.join(words), program, timeout_s, next_command)
 
 
-def ask_detached(
-    workplace: Workplace, host: str, unit: str, program: str, *arguments: str, timeout_s: int, next_command: str
+def run_host_program_detached(
+    workplace: Session, host: str, unit: str, program: str, *arguments: str, timeout_s: int, next_command: str
 ) -> Any:
     """The same, as a unit of the host's own: work that a lost connection must not cut off."""
     run = ["systemd-run", "--quiet", "--wait", "--collect", "--pipe", f"--unit={unit}", "--property=Nice=10"]
@@ -51,7 +53,7 @@ def require_reached(host: str, exit_code: int, said: str, next_command: str) -> 
         )
 
 
-def answer(workplace: Workplace, host: str, command: str, program: str, timeout_s: int, next_command: str) -> Any:
+def answer(workplace: Session, host: str, command: str, program: str, timeout_s: int, next_command: str) -> Any:
     done = workplace.ssh(host, command, timeout_s=timeout_s)
     said = done.stderr.strip().removeprefix(f"{program}: ")[-1500:]
     require_reached(host, done.returncode, said, next_command)

@@ -59,7 +59,7 @@ def environment() -> dict[str, str]:
     return {"LANG": "C.UTF-8", **found}
 
 
-class Workplace:
+class Session:
     """Files of one run below `folder` (0700, on tmpfs where there is one)."""
 
     def __init__(self, folder: Path, contract: Contract, artefacts: dict[str, str]) -> None:
@@ -173,7 +173,7 @@ def _sweep(base: Path) -> None:
 
 
 @contextmanager
-def opened(contract: Contract, artefacts: dict[str, str] | None = None) -> Iterator[Workplace]:
+def open_session(contract: Contract, artefacts: dict[str, str] | None = None) -> Iterator[Session]:
     """A workplace that is removed however the block ends; one that a killed run left is removed by the next."""
     _sweep(_base())
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_base()))
@@ -181,7 +181,7 @@ def opened(contract: Contract, artefacts: dict[str, str] | None = None) -> Itera
     with (folder / "held").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         try:
-            workplace = Workplace(folder, contract, artefacts or {})
+            workplace = Session(folder, contract, artefacts or {})
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import Any
 
 from infra.contract import Contract, Role
-from till.hosts.session import Workplace
+from till.hosts.session import Session
 
 # Patroni's REST API, asked on a member's host: patronictl would take a hundred times the processor time. Without a
 # majority of the consensus store Patroni tells what it knew last, so that is asked first.
@@ -28,7 +28,7 @@ print(json.dumps({"cluster": told("cluster"), "history": told("history")}))
 BYTES_PER_MB = 2**20
 
 
-def told(workplace: Workplace, unreached: Collection[str] = ()) -> dict[str, Any]:
+def read_replication_status(workplace: Session, unreached: Collection[str] = ()) -> dict[str, Any]:
     """`leader`, `since` (when it took over, ISO 8601; None: from the beginning) and `members`, each with name, role,
     state and lag_mb, from the first database host that answers; `fault` where none does."""
     faults: list[str] = []

@@ -11,7 +11,7 @@ from infra.contract import Contract, Host, Role
 from till.changes import lock_connection
 from till.errors import TillError
 from till.hosts import programs as host_programs
-from till.hosts.session import Workplace
+from till.hosts.session import Session
 from till.observe import probe, replication
 from till.policy import host_policy, thresholds
 from till.public_dns import zone
@@ -45,9 +45,7 @@ def hosts(contract: Contract) -> list[dict[str, Any]]:
     ]
 
 
-def sites(
-    workplace: Workplace, health: dict[str, int | None], leader: str | None, answered: list[str]
-) -> dict[str, Any]:
+def sites(workplace: Session, health: dict[str, int | None], leader: str | None, answered: list[str]) -> dict[str, Any]:
     """Each site with an edge: the status of its edges' deep health, whether it leads, whether names lead to it."""
     found: dict[str, Any] = {}
     for host in workplace.contract.hosts:
@@ -59,7 +57,7 @@ def sites(
     return found
 
 
-def ordered_since(workplace: Workplace, unreached: Collection[str] = ()) -> dict[str, str]:
+def ordered_since(workplace: Session, unreached: Collection[str] = ()) -> dict[str, str]:
     """When each nameserver's order of sites last changed (ISO 8601)."""
 
     def one(host: Host) -> str:
@@ -70,7 +68,7 @@ def ordered_since(workplace: Workplace, unreached: Collection[str] = ()) -> dict
     return probe.at_once(one, [host for host in hosts if Role.NAMESERVER in host.roles and host.name not in unreached])
 
 
-def programs(workplace: Workplace, unreached: Collection[str] = ()) -> dict[str, str]:
+def programs(workplace: Session, unreached: Collection[str] = ()) -> dict[str, str]:
     """The version of Till's programs that each host runs; "" where it has none, UNKNOWN where it can't be asked."""
 
     def one(host: Host) -> str:
@@ -140,7 +138,7 @@ def unreachable(contract: Contract) -> dict[str, str]:
     return {host: reason for host, reason in told.items() if reason}
 
 
-def of(workplace: Workplace) -> dict[str, Any]:
+def of(workplace: Session) -> dict[str, Any]:
     """Everything, ok being whether all of it is well."""
     contract = workplace.contract
     unreached = unreachable(contract)
@@ -152,7 +150,7 @@ def of(workplace: Workplace) -> dict[str, Any]:
         faults.append(str(reason).splitlines()[0])
     reached = contract.model_copy(update={"hosts": [host for host in contract.hosts if host.name not in unreached]})
     versions = probe.served_versions(reached, trust) if trust else {}
-    data = replication.told(workplace, unreached)
+    data = replication.read_replication_status(workplace, unreached)
     faults += [f"edge {edge} serves no release" for edge, served in versions.items() if served is None]
     if data["leader"] is None:
         faults.append(f"no database leads: {data.get('fault', 'none of the members')}")
@@ -168,7 +166,7 @@ def of(workplace: Workplace) -> dict[str, Any]:
     health = probe.served_statuses(reached, trust, host_policy()["policy_health_path"]) if trust else {}
     change: dict[str, Any] | None = None
     try:
-        change = lock_connection.holder(workplace, unreached)
+        change = lock_connection.read_holder(workplace, unreached)
     except TillError as reason:
         faults.append(reason.message)
     found = certificates(reached, trust)

@@ -20,7 +20,7 @@ TOLD_CHARACTERS = 300
 POLL_INTERVAL_S = 1
 
 
-def held(contract: Contract, names: Collection[str]) -> list[Record]:
+def read_records(contract: Contract, names: Collection[str]) -> list[Record]:
     """The A records of these names as the provider holds them; raises TillError when it does not say in time."""
     return _with(contract, lambda provider: _Zone(provider, names, ()).held())
 

@@ -23,16 +23,16 @@ def after(
         work()
     except BaseException as reason:
         verdict = record.verdict if record.verdict == "insufficient" else "fail"
-        papers = closed(contract, record, verdict, error_of(reason, "interrupted").message)
+        papers = close_record(contract, record, verdict, error_of(reason, "interrupted").message)
         if isinstance(reason, TillError):
             reason.facts |= {**deploy_record.facts(record), **more(), **papers}
         raise
     # The facts are those of the record's end.
-    papers = closed(contract, record, "pass")
+    papers = close_record(contract, record, "pass")
     return {**deploy_record.facts(record), **more(), **papers}
 
 
-def closed(
+def close_record(
     contract: Contract, record: Record, verdict: Verdict, reason: str = "", duration_s: float | None = None
 ) -> dict[str, str]:
     """End the record (after so long; None: now) and write the papers; their paths by what they are."""

@@ -9,7 +9,7 @@ from infra.contract import Host
 from till.changes import journal
 from till.errors import HostUnreachable, TillError, UsageError
 from till.hosts import programs
-from till.hosts.session import Workplace
+from till.hosts.session import Session
 from till.observe import probe
 from till.paths import CHECKOUT, STATE, journal_file
 from till.policy import thresholds
@@ -22,13 +22,13 @@ def folder(stack: str) -> Path:
     return STATE / "incidents" / stack
 
 
-def found(workplace: Workplace) -> tuple[list[dict[str, Any]], dict[str, str]]:
+def found(workplace: Session) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Every incident, oldest first, and hosts that told nothing with the reason; HostUnreachable when none did."""
     stack = workplace.contract.stack
 
     def kept(host: Host) -> list[dict[str, Any]] | str:
         try:
-            events: list[dict[str, Any]] = programs.ask(
+            events: list[dict[str, Any]] = programs.run_host_program(
                 workplace, host.name, "notify", "events",
                 timeout_s=thresholds()["incident"]["deadline_s"], next_command=f"till status {stack}",
             )  # fmt: skip

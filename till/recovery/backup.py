@@ -7,34 +7,34 @@ from typing import Any
 from infra.contract import Role
 from till.errors import GateSaidNo
 from till.hosts import programs
-from till.hosts.session import Workplace
+from till.hosts.session import Session
 from till.policy import thresholds
 from till.progress import Progress
 
 WATCH = "journalctl -u till-backup -n 50"
 
 
-def _repository(workplace: Workplace) -> str:
+def _repository(workplace: Session) -> str:
     return programs.host_with(workplace.contract, Role.BACKUP_REPOSITORY).name
 
 
-def now(workplace: Workplace, kind: str, repository: int, progress: Progress) -> dict[str, Any]:
+def now(workplace: Session, kind: str, repository: int, progress: Progress) -> dict[str, Any]:
     """Make the backup that is due, or one of a type (full, diff, incr), in one repository or (0) in all.
 
     Returns type, label, bytes and seconds; `offsite` has those of the second repository.
     """
     host = _repository(workplace)
     progress.say(f"{host} makes a backup")
-    made: dict[str, Any] = programs.ask_detached(
+    made: dict[str, Any] = programs.run_host_program_detached(
         workplace, host, "till-backup-now", "backup", "now", *(["--type", kind] if kind else []), *_one(repository),
         timeout_s=thresholds()["backup"]["deadline_s"], next_command=f"ssh {host} {WATCH}",
     )  # fmt: skip
     return made
 
 
-def facts(workplace: Workplace) -> dict[str, Any]:
+def facts(workplace: Session) -> dict[str, Any]:
     """What the repository holds, and `faults`: sentences for what is not as policy wants it."""
-    found: dict[str, Any] = programs.ask(
+    found: dict[str, Any] = programs.run_host_program(
         workplace, _repository(workplace), "backup", "facts",
         timeout_s=thresholds()["backup"]["facts_deadline_s"], next_command=f"till status {workplace.contract.stack}",
     )  # fmt: skip
@@ -45,11 +45,11 @@ def _one(repository: int) -> list[str]:
     return ["--repository", str(repository)] if repository else []
 
 
-def verify(workplace: Workplace, repository: int, progress: Progress) -> dict[str, Any]:
+def verify(workplace: Session, repository: int, progress: Progress) -> dict[str, Any]:
     """Read every backup and segment and look for gaps; GateSaidNo when the facts are not as policy wants them."""
     host, stack = _repository(workplace), workplace.contract.stack
     progress.say(f"{host} reads the whole repository")
-    read: dict[str, Any] = programs.ask_detached(
+    read: dict[str, Any] = programs.run_host_program_detached(
         workplace, host, "till-backup-verify-now", "backup", "verify", *_one(repository),
         timeout_s=thresholds()["backup"]["deadline_s"], next_command="less docs/runbooks/backup.md",
     )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 
 from till.errors import TillError
 from till.hosts import play, programs
-from till.hosts.session import Workplace
+from till.hosts.session import Session
 from till.paths import CHECKOUT
 from till.progress import Progress
 from till.stacks import stack
@@ -17,7 +17,7 @@ RESULT = "/var/lib/till/config-backup.json"
 SHOWN = ("at", "ok", "snapshot_id", "files", "bytes", "duration_s")
 
 
-def push(workplace: Workplace, progress: Progress) -> dict[str, Any]:
+def push(workplace: Session, progress: Progress) -> dict[str, Any]:
     """Back up the configuration of every host and the state of the stack.
 
     Returns config_backup: host -> at, ok, snapshot_id, files, bytes, duration_s. The stack's secrets, the contract
@@ -39,7 +39,7 @@ def push(workplace: Workplace, progress: Progress) -> dict[str, Any]:
     return {"config_backup": {host.name: _told(workplace, host.name) for host in contract.hosts}}
 
 
-def _told(workplace: Workplace, host: str) -> dict[str, Any]:
+def _told(workplace: Session, host: str) -> dict[str, Any]:
     answer = workplace.ssh(host, shlex.join(["cat", RESULT]))
     programs.require_reached(host, answer.returncode, answer.stderr, f"till status {workplace.contract.stack}")
     if answer.returncode != 0:

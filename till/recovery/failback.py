@@ -5,18 +5,18 @@ from __future__ import annotations
 from infra.contract import Role
 from till.errors import TillError
 from till.hosts import programs
-from till.hosts.session import Workplace
+from till.hosts.session import Session
 from till.policy import thresholds
 from till.progress import Progress
 from till.recovery import promotion_target
 
 
-def hold(workplace: Workplace, site: str, progress: Progress) -> None:
+def hold(workplace: Session, site: str, progress: Progress) -> None:
     """From now on nothing goes back by itself: a person moves the leader to a site."""
     _remember(workplace, site, progress, "hold", f"a person moved the leader to site {site}")
 
 
-def decided(workplace: Workplace, site: str, progress: Progress) -> None:
+def remember_decision(workplace: Session, site: str, progress: Progress) -> None:
     """A person wants the leader at this site: at the preferred one everything is as at first, elsewhere it is held."""
     if site == promotion_target.preferred(workplace.contract):
         _remember(workplace, site, progress, "release")
@@ -24,7 +24,7 @@ def decided(workplace: Workplace, site: str, progress: Progress) -> None:
         hold(workplace, site, progress)
 
 
-def _remember(workplace: Workplace, site: str, progress: Progress, *words: str) -> None:
+def _remember(workplace: Session, site: str, progress: Progress, *words: str) -> None:
     """Said to a host of the site, else to any other with a database; all hosts read the same.
 
     Never raises: a move does not depend on it, and what could not be remembered is said.
@@ -33,7 +33,7 @@ def _remember(workplace: Workplace, site: str, progress: Progress, *words: str) 
     reasons = []
     for host in sorted(asked, key=lambda one: one.site != site):
         try:
-            programs.ask(
+            programs.run_host_program(
                 workplace, host.name, "failback", *words,
                 timeout_s=thresholds()["failover"]["remember_deadline_s"],
                 next_command=f"till status {workplace.contract.stack}",

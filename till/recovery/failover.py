@@ -11,7 +11,7 @@ from infra.contract import Contract, Host, Role
 from till.checks import purchase
 from till.errors import GateSaidNo, TillError
 from till.hosts import programs
-from till.hosts.session import Workplace
+from till.hosts.session import Session
 from till.observe import probe, replication, status
 from till.policy import host_policy, thresholds
 from till.progress import Progress
@@ -25,16 +25,16 @@ CATCH_UP_INTERVAL_S = 1.0
 PROVIDER_POLL_INTERVAL_S = 1.0
 
 
-def look(workplace: Workplace) -> Seen:
+def look(workplace: Session) -> Seen:
     """Ask everybody; changes nothing."""
     contract = workplace.contract
     unreached = status.unreachable(contract)
-    told = replication.told(workplace, unreached)
+    told = replication.read_replication_status(workplace, unreached)
     health = probe.served_statuses(contract, probe.public_trust(contract), host_policy()["policy_health_path"])
     return Seen(told["leader"] or "", told["members"], unreached, health, restore.unfinished(workplace))
 
 
-def target(workplace: Workplace, seen: Seen, site: str, progress: Progress) -> tuple[Seen, Host | None]:
+def target(workplace: Session, seen: Seen, site: str, progress: Progress) -> tuple[Seen, Host | None]:
     """The host that is to lead (successor.target, and as it raises) and the look that chose it.
 
     What may pass gets `failover.catch_up_deadline_s`: how far a copy lags is some seconds old when Patroni tells it,
@@ -55,7 +55,7 @@ def target(workplace: Workplace, seen: Seen, site: str, progress: Progress) -> t
         seen = look(workplace)
 
 
-def run(workplace: Workplace, leader: str, to: Host, progress: Progress) -> dict[str, Any]:
+def run(workplace: Session, leader: str, to: Host, progress: Progress) -> dict[str, Any]:
     """Move, wait until names and database are there, buy something.
 
     Returns promoted_s, synchronous_s and write_pause_s as the host measured them; dns_switch_s and rto_s from the
@@ -104,11 +104,11 @@ def _served(
     return {"dns_switch_s": dns_switch_s, "order": order, "rto_s": round(time.monotonic() - began, 2)}
 
 
-def _hand_over(workplace: Workplace, leader: str, to: str, progress: Progress) -> dict[str, Any]:
+def _hand_over(workplace: Session, leader: str, to: str, progress: Progress) -> dict[str, Any]:
     """The move itself, by the new leader's host; GateSaidNo with Patroni's words when nothing moved."""
     deadline_s, again = thresholds()["failover"]["promotion_deadline_s"], f"till status {workplace.contract.stack}"
     progress.say(f"{leader} hands over to {to}")
-    measured: dict[str, Any] = programs.ask(
+    measured: dict[str, Any] = programs.run_host_program(
         workplace, to, "switchover", leader, str(deadline_s), timeout_s=deadline_s + 30, next_command=again
     )
     if "refused" in measured:
@@ -117,7 +117,7 @@ def _hand_over(workplace: Workplace, leader: str, to: str, progress: Progress) -
     return measured
 
 
-def _made_synchronous(workplace: Workplace, leader: str, to: str, progress: Progress) -> str:
+def _made_synchronous(workplace: Session, leader: str, to: str, progress: Progress) -> str:
     """Patroni hands over to the synchronous copy only; returns who leads when that is the wanted one.
 
     One that has just come back becomes it by itself. Where another one stays it (a leader without a site has two equal
@@ -135,11 +135,11 @@ def _made_synchronous(workplace: Workplace, leader: str, to: str, progress: Prog
     return leader
 
 
-def _synchronous(workplace: Workplace, wanted: str) -> str:
+def _synchronous(workplace: Session, wanted: str) -> str:
     """The synchronous copy: the wanted one as soon as it is that, else who is at the deadline; "" for none."""
     deadline = time.monotonic() + thresholds()["failover"]["synchronous_deadline_s"]
     while True:
-        members = replication.told(workplace)["members"]
+        members = replication.read_replication_status(workplace)["members"]
         found = next((str(one["name"]) for one in members if one["role"] == SYNCHRONOUS), "")
         if found == wanted or time.monotonic() > deadline:
             return found

@@ -8,7 +8,7 @@ from typing import Any
 from infra.contract import Contract, Role
 from till.errors import GateSaidNo, Refused, TillError
 from till.hosts import programs
-from till.hosts.session import Workplace
+from till.hosts.session import Session
 from till.policy import thresholds
 from till.progress import Progress
 from till.recovery import failover, promotion_target, restore
@@ -26,7 +26,7 @@ def refuse_living(contract: Contract, seen: Seen, site: str) -> None:
     )
 
 
-def run(workplace: Workplace, seen: Seen, site: str, progress: Progress) -> dict[str, Any]:
+def run(workplace: Session, seen: Seen, site: str, progress: Progress) -> dict[str, Any]:
     """Have the site lead without the old leader's host.
 
     Returns `released` (whether the key went before its lease's end), `reason`, promoted_s, dns_switch_s and rto_s from
@@ -49,14 +49,14 @@ def run(workplace: Workplace, seen: Seen, site: str, progress: Progress) -> dict
     return {**measured, **failover.led(contract, leads, began, progress, measured)}
 
 
-def _release(workplace: Workplace, seen: Seen, progress: Progress) -> dict[str, Any]:
+def _release(workplace: Session, seen: Seen, progress: Progress) -> dict[str, Any]:
     """Ask the synchronous copy's host to release the key; where it may not, Patroni's lease ends by itself."""
     copy = next((one["name"] for one in seen.members if one["role"] == SYNCHRONOUS), "")
     if not seen.leader:
         return {"released": False, "reason": "nobody leads any more"}
     if not copy or copy in seen.unreached:
         return {"released": False, "reason": "no synchronous copy is reached"}
-    told: dict[str, Any] = programs.ask(
+    told: dict[str, Any] = programs.run_host_program(
         workplace, copy, "lease-release", "now", seen.leader,
         timeout_s=RELEASE_TIMEOUT_S, next_command=f"till status {workplace.contract.stack}",
     )  # fmt: skip
@@ -64,7 +64,7 @@ def _release(workplace: Workplace, seen: Seen, progress: Progress) -> dict[str, 
     return told
 
 
-def _elected(workplace: Workplace, seen: Seen, deadline: float) -> str:
+def _elected(workplace: Session, seen: Seen, deadline: float) -> str:
     """Who leads now, and not on a host that is gone."""
     while (found := restore.leader(workplace)) in ("", *seen.unreached):
         if time.monotonic() > deadline:
@@ -86,7 +86,7 @@ def no_majority(contract: Contract, seen: Seen) -> str:
     )
 
 
-def _other(workplace: Workplace, site: str, deadline: float) -> Any:
+def _other(workplace: Session, site: str, deadline: float) -> Any:
     """The host of the wanted site, when it follows the new leader closely enough."""
     contract, policy = workplace.contract, thresholds()["failover"]
     while True:

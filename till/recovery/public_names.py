@@ -6,7 +6,7 @@ from typing import Any
 
 from infra.contract import Contract, Host
 from till.errors import TillError
-from till.hosts.session import Workplace
+from till.hosts.session import Session
 from till.observe import replication
 from till.progress import Progress
 from till.public_dns import provider
@@ -46,7 +46,7 @@ def follow(contract: Contract, leader: Host, progress: Progress, measured: dict[
         ) from None  # fmt: skip
 
 
-def provision(workplace: Workplace, progress: Progress, tags: str, check: bool) -> dict[str, Any]:
+def provision(workplace: Session, progress: Progress, tags: str, check: bool) -> dict[str, Any]:
     """Make the names at the provider lead to the site that leads, or only tell what differs.
 
     Returns {"names": {"site", "changes"}}; {} where there is no provider or the tags are for something else.
@@ -55,8 +55,8 @@ def provision(workplace: Workplace, progress: Progress, tags: str, check: bool) 
     if contract.dns_provider is None or (tags and TAG not in tags.split(",")):
         return {}
     names = service_names(contract)
-    leader = replication.told(workplace)["leader"]
-    site = site_to_lead(contract, leader, provider.held(contract, names))
+    leader = replication.read_replication_status(workplace)["leader"]
+    site = site_to_lead(contract, leader, provider.read_records(contract, names))
     if check:
         changes = planned(contract, site)
         for change in changes:

@@ -9,7 +9,7 @@ from infra.contract import Contract, Host, Role
 from till.checks import purchase
 from till.errors import Refused, TillError, UsageError
 from till.hosts import play, programs
-from till.hosts.session import Workplace
+from till.hosts.session import Session
 from till.observe import probe, replication, status
 from till.platforms.vps import slots
 from till.progress import Progress
@@ -22,20 +22,20 @@ TOLD = (
 )  # fmt: skip
 
 
-def leader(workplace: Workplace) -> str:
+def leader(workplace: Session) -> str:
     """The host whose database leads and runs; "" when none does."""
     unreached = status.unreachable(workplace.contract)
-    members = replication.told(workplace, unreached)["members"]
+    members = replication.read_replication_status(workplace, unreached)["members"]
     leads = (one for one in members if one["role"] == "Leader" and one["state"] == "running")
     return next((one["name"] for one in leads if one["name"] not in unreached), "")
 
 
-def unfinished(workplace: Workplace) -> dict[str, dict[str, Any]]:
+def unfinished(workplace: Session) -> dict[str, dict[str, Any]]:
     """The restores that were begun and not ended, by host; a host that is gone has none to go on with."""
 
     def state(host: Host) -> dict[str, Any]:
         try:
-            found: dict[str, Any] = programs.ask(
+            found: dict[str, Any] = programs.run_host_program(
                 workplace, host.name, "restore", "state", timeout_s=30, next_command="till status"
             )
         except TillError:
@@ -76,7 +76,7 @@ def command(contract: Contract, to: str, host: str, repository: int) -> str:
     return f"till restore {contract.stack} --to '{to}'{place}{source} --confirm {contract.stack}"
 
 
-def run(workplace: Workplace, to: str, repository: int, host: str, leads: str, progress: Progress) -> dict[str, Any]:
+def run(workplace: Session, to: str, repository: int, host: str, leads: str, progress: Progress) -> dict[str, Any]:
     """Restore; returns what was restored and rto_s, from the first step until something was bought again.
 
     Where no release is in service yet (all hosts are new) nothing is bought, and `order` is None.
@@ -86,7 +86,7 @@ def run(workplace: Workplace, to: str, repository: int, host: str, leads: str, p
     variables = {"restore_host": host, "restore_to": to, "restore_repository": repository, "restore_leader": leads}
     played = play.run(workplace, "restore.yml", progress, variables)
     played.raise_for_failure(contract, again)
-    state: dict[str, Any] = programs.ask(
+    state: dict[str, Any] = programs.run_host_program(
         workplace, host, "restore", "state", timeout_s=30, next_command=f"till status {contract.stack}"
     )
     result = {**{key: state[key] for key in TOLD if key in state}, "host": host, "restored": True}
@@ -96,7 +96,7 @@ def run(workplace: Workplace, to: str, repository: int, host: str, leads: str, p
     # From here on the road back is a backup of the new timeline, also in a repository that was lost with the database.
     try:
         repository_host = programs.host_with(contract, Role.BACKUP_REPOSITORY).name
-        programs.ask(workplace, repository_host, "backup", "stanza", timeout_s=180, next_command=again)
+        programs.run_host_program(workplace, repository_host, "backup", "stanza", timeout_s=180, next_command=again)
         # The one elsewhere gets its own by the timer: a store that is away must not keep a restore from its end.
         result["backup"] = backup.now(workplace, "", 1, progress)["label"]
     except TillError as reason:
@@ -105,12 +105,12 @@ def run(workplace: Workplace, to: str, repository: int, host: str, leads: str, p
             f"till provision {contract.stack} --tags backup_repository, then {again}",
             result,
         ) from None
-    programs.ask(workplace, host, "restore", "finish", timeout_s=600, next_command=again)
+    programs.run_host_program(workplace, host, "restore", "finish", timeout_s=600, next_command=again)
     return result
 
 
 def _bought(
-    workplace: Workplace, progress: Progress, kept: str, again: str, result: dict[str, Any]
+    workplace: Session, progress: Progress, kept: str, again: str, result: dict[str, Any]
 ) -> dict[str, Any] | None:
     """Something bought through the restored database; None where no release is in service yet, so nothing can be."""
     if not any(one.serving for one in slots.read(workplace).values()):

@@ -77,7 +77,7 @@ def _refuse_address(url: str) -> None:
 
 
 @contextmanager
-def opened(text: str, progress: Progress) -> Iterator[Source]:
+def open_source(text: str, progress: Progress) -> Iterator[Source]:
     """The source that a text names; what git fetched is removed at the end of the block.
 
     Raises UsageError when there is no such folder, TillError when git can't fetch it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from till.platforms.vps.counters import Place, Reading, Tally
+from till.platforms.vps.counters import CounterSum, Place, Reading
 from till.records.deploy_traffic import Sample
 from till.rollout import judge
 from till.rollout.counts import NOTHING, Counts
@@ -14,12 +14,12 @@ ERRORS = "errors"
 
 
 @dataclass
-class Looks:
+class ReleaseComparison:
     """`rules` by measure; the sides' places; `names`: what the old and the new release are called."""
 
     rules: Mapping[str, judge.Rule]
-    old: Tally
-    new: Tally
+    old: CounterSum
+    new: CounterSum
     names: tuple[str, str]
     said: dict[str, judge.Judgement] = field(default_factory=dict)
     _states: dict[str, judge.State] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from till.changes import fleet_lock
 from till.checks import serving
 from till.errors import GateSaidNo, HostUnreachable, Interrupted, TillError, Unexpected, error_of
-from till.hosts.session import Workplace
+from till.hosts.session import Session
 from till.platforms.vps import ship, slots
 from till.platforms.vps.edges import Edges, Intent
 from till.policy import thresholds
@@ -18,11 +18,11 @@ from till.records import deploy_documents, deploy_record
 from till.records.deploy_record import Record
 from till.releases import release
 from till.rollout import ledger_gate, migrations, plan, preview, release_watch
-from till.rollout.rollout import Walk
+from till.rollout.rollout import Rollout
 
 
 @dataclass(frozen=True)
-class Wish:
+class DeployRequest:
     """What is asked for: the strategy, the last step's hold (None: policy's), and why rules don't count this time."""
 
     version: str
@@ -39,12 +39,12 @@ class Wish:
 class Deploy:
     """One deploy under way, as long as its lease of the stack is held."""
 
-    workplace: Workplace
-    wish: Wish
+    workplace: Session
+    wish: DeployRequest
     manifest: release.Manifest
     record: Record
     progress: Progress
-    held: fleet_lock.Lease
+    held: fleet_lock.LockHold
     changed: int = 0
 
     def run(self) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class Deploy:
             ship.refuse_unshipped(self.workplace.contract, self.manifest.version, self.record.old_version, shipped)
         self.held.check()
         intents = edges.intend(version=self.manifest.version)
-        walk = Walk(self.workplace, edges, intents, self.manifest, self.record, self.progress, self.held.check)
+        walk = Rollout(self.workplace, edges, intents, self.manifest, self.record, self.progress, self.held.check)
         try:
             self._lead(walk, steps)
         except BaseException as reason:
@@ -80,7 +80,7 @@ class Deploy:
             self._take_back(edges, intents, error_of(reason, "interrupted before the last gate"))
         release_watch.begin(self.workplace, self.record, intents, self.progress)
 
-    def _lead(self, walk: Walk, steps: tuple[plan.Step, ...]) -> None:
+    def _lead(self, walk: Rollout, steps: tuple[plan.Step, ...]) -> None:
         """From the first look at the new release to all of the traffic, and proof of it."""
         beside = any(one.beside for one in walk.intents.values())
         if beside:
@@ -99,7 +99,7 @@ class Deploy:
             self.changed += sum(one.moves for one in walk.intents.values())
             walk.edges.drain()
         with self._phase("prove"):
-            serving.proven(self.workplace, self.manifest, self.progress)
+            serving.verify_serving(self.workplace, self.manifest, self.progress)
 
     def _phase(self, name: str) -> Any:
         return _Phase(self.record, name, self.progress)
@@ -171,7 +171,9 @@ class _Phase:
         deploy_record.save(self._record)
 
 
-def begun(workplace: Workplace, wish: Wish, manifest: release.Manifest, by: str, progress: Progress) -> Record:
+def start_record(
+    workplace: Session, wish: DeployRequest, manifest: release.Manifest, by: str, progress: Progress
+) -> Record:
     """The record of a deploy, with what serves before it."""
     before = slots.read(workplace)
     slot, version = slots.before_all(before)

@@ -7,10 +7,10 @@ from typing import Any
 
 from till.errors import GateSaidNo
 from till.hosts import programs
-from till.rollout.rollout import Walk
+from till.rollout.rollout import Rollout
 
 
-def gate(walk: Walk, phase: str) -> None:
+def gate(walk: Rollout, phase: str) -> None:
     """Each payment since the deploy began is there once on both sides; raises GateSaidNo where one is not.
 
     Raises TillError where one side can't be asked: nobody could tell then.
@@ -23,7 +23,7 @@ def gate(walk: Walk, phase: str) -> None:
 
     def asked() -> dict[str, Any]:
         return dict(
-            programs.ask(
+            programs.run_host_program(
                 walk.workplace, host, "ledger", walk.intents[host].new_slot, *words,
                 timeout_s=policy["deadline_s"], next_command=f"till status {contract.stack}",
             )

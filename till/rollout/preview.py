@@ -13,14 +13,14 @@ from till.policy import thresholds
 from till.releases import release
 from till.rollout import judge, ledger_gate, usage_gate
 from till.rollout.counts import NOTHING, Counts
-from till.rollout.rollout import Walk
+from till.rollout.rollout import Rollout
 
 PHASE = "preview"
 # By host and side ("new", "old") what the slot answered.
 Asked = dict[str, dict[str, dict[str, Any]]]
 
 
-def run(walk: Walk) -> dict[str, Any]:
+def run(walk: Rollout) -> dict[str, Any]:
     """Every gate of the preview; raises GateSaidNo with the first no. Returns the purchase, if one was made."""
     asked = _asked(walk)
     for _ in range(walk.policy["preview"]["looks"] - 1):
@@ -61,7 +61,7 @@ def run(walk: Walk) -> dict[str, Any]:
     return bought
 
 
-def _asked(walk: Walk) -> Asked:
+def _asked(walk: Rollout) -> Asked:
     """Both sides asked, in turn."""
     policy = walk.policy["preview"]
     limit_s = thresholds()["judge"]["measures"]["slow"]["limit_ms"] / 1000
@@ -70,7 +70,7 @@ def _asked(walk: Walk) -> Asked:
     def one(host: Host) -> dict[str, dict[str, Any]]:
         intent = walk.intents[host.name]
         sides = {"new": intent.new_slot, **({"old": intent.old_slot} if intent.old_slot else {})}
-        found = programs.ask(
+        found = programs.run_host_program(
             walk.workplace, host.name, "slot-probe", "ask", *words, str(limit_s), ",".join(sides.values()),
             *_paths(walk.manifest), timeout_s=policy["deadline_s"],
             next_command=f"till status {walk.workplace.contract.stack}",
@@ -89,7 +89,7 @@ def _sum(asked: Asked, side: str, bad: str) -> Counts:
     return sum((Counts(one["requests"], one[bad]) for one in told), NOTHING)
 
 
-def _said(walk: Walk, asked: Asked, measure: str, bad: str) -> tuple[judge.Judgement, bool]:
+def _said(walk: Rollout, asked: Asked, measure: str, bad: str) -> tuple[judge.Judgement, bool]:
     """The judge's word, and whether more requests failed than the bound allows, also where it can't tell yet."""
     rule = judge.rules(thresholds()["judge"])[measure]
     old, new = _sum(asked, "old", bad), _sum(asked, "new", bad)
@@ -98,7 +98,7 @@ def _said(walk: Walk, asked: Asked, measure: str, bad: str) -> tuple[judge.Judge
     return said, measure == "errors" and new.bad_ratio > rule.bound >= old.bad_ratio
 
 
-def _doubt(walk: Walk, asked: Asked) -> str:
+def _doubt(walk: Rollout, asked: Asked) -> str:
     """What may be no fault of the release, "" where there is nothing to doubt."""
     said, some = _said(walk, asked, "errors", "bad")
     if said.verdict == "fail":
@@ -114,7 +114,7 @@ def _doubt(walk: Walk, asked: Asked) -> str:
     return ""
 
 
-def _judge(walk: Walk, asked: Asked, measure: str, bad: str) -> None:
+def _judge(walk: Rollout, asked: Asked, measure: str, bad: str) -> None:
     said, some = _said(walk, asked, measure, bad)
     walk.gate(PHASE, measure, said.verdict, said.sentence)
     if said.verdict == "fail" or some:

@@ -15,7 +15,7 @@ from infra.contract import Role
 from till.changes import journal, journal_head, local_lock
 from till.errors import TillError
 from till.hosts import programs
-from till.hosts.session import Workplace
+from till.hosts.session import Session
 from till.paths import journal_file, records_lock_file
 from till.platforms.vps.edges import Intent
 from till.policy import thresholds
@@ -37,7 +37,7 @@ GATES: dict[str, GateVerdict] = {
 Facts = dict[str, Any]
 
 
-def begin(workplace: Workplace, record: Record, intents: Mapping[str, Intent], progress: Progress) -> Facts:
+def begin(workplace: Session, record: Record, intents: Mapping[str, Intent], progress: Progress) -> Facts:
     """Watch a release that has all the traffic since a moment ago; {} where there is nothing to go back to.
 
     Never raises TillError: the deploy has passed. That nobody watches is told.
@@ -54,13 +54,13 @@ def begin(workplace: Workplace, record: Record, intents: Mapping[str, Intent], p
     return {"watch": told}
 
 
-def shown(workplace: Workplace) -> Facts:
+def read_watch(workplace: Session) -> Facts:
     """The watch that goes on, or was the last, and its last look; {"watch": None} where there was none."""
     found: Facts = _asked(workplace, "show")
     return found
 
 
-def end(workplace: Workplace, why: str, by: str) -> bool:
+def end(workplace: Session, why: str, by: str) -> bool:
     """End the watch that goes on; whether one did. Raises HostUnreachable, TillError.
 
     A later deploy or rollback does so before it touches slots: what the watch would go back to is not there any more.
@@ -68,7 +68,7 @@ def end(workplace: Workplace, why: str, by: str) -> bool:
     return bool(_asked(workplace, "end", why, by)["ended"])
 
 
-def over(workplace: Workplace, why: str, by: str, progress: Progress) -> None:
+def over(workplace: Session, why: str, by: str, progress: Progress) -> None:
     """The same for a change that goes on without the watch's host: the lock and its token keep the watch away."""
     if not _watches(workplace):
         return
@@ -79,14 +79,14 @@ def over(workplace: Workplace, why: str, by: str, progress: Progress) -> None:
         progress.say(f"warning: a watch may go on: {reason.message}")
 
 
-def collect(workplace: Workplace, progress: Progress, unreached: Collection[str] = ()) -> list[str]:
+def collect(workplace: Session, progress: Progress, unreached: Collection[str] = ()) -> list[str]:
     """Make records, papers and journal entries of what the watch has done; their names. Never raises TillError."""
     stack = workplace.contract.stack
     if not _watches(workplace, unreached):
         return []
     try:
         results = _asked(workplace, "results")
-        with local_lock.records(records_lock_file(stack)):
+        with local_lock.hold_records_lock(records_lock_file(stack)):
             noted = _noted(stack)
             fresh = [one for one in results if _id(one) not in noted]
             names = [_kept(workplace, one) for one in fresh]
@@ -101,7 +101,7 @@ def collect(workplace: Workplace, progress: Progress, unreached: Collection[str]
     return names
 
 
-def _watches(workplace: Workplace, unreached: Collection[str] = ()) -> bool:
+def _watches(workplace: Session, unreached: Collection[str] = ()) -> bool:
     """Whether a host is there that could watch."""
     there = [host.name for host in workplace.contract.hosts if Role.MONITORING in host.roles]
     return bool(there) and there[0] not in unreached
@@ -125,7 +125,7 @@ def _begun(stack: str, result: Facts) -> Record | None:
     return next((one for one in here if one.by == result["by"] and round(one.at, 3) == _id(result)), None)
 
 
-def _kept(workplace: Workplace, result: Facts) -> str:
+def _kept(workplace: Session, result: Facts) -> str:
     """The record of one try, with its papers and its entry in the journal."""
     contract, took_s = workplace.contract, result["rollback_s"]
     sentence = "; ".join(filter(None, (result["reason"], result["warning"])))
@@ -136,7 +136,7 @@ def _kept(workplace: Workplace, result: Facts) -> str:
         steps=[Step(at_s=took_s, percent=100)] if took_s is not None else [],
         gates=[_gate(name, one) for name, one in result["measures"].items()],
     )  # fmt: skip
-    told = deploy_documents.closed(contract, record, result["verdict"], sentence, result["duration_s"])
+    told = deploy_documents.close_record(contract, record, result["verdict"], sentence, result["duration_s"])
     facts = {name: result[name] for name in ("old_version", "new_version", "rollback_s", "duration_s")}
     facts |= {"by": result["by"], "fetched_by": journal.account(), "reason": sentence, "record": told["record"]}
     facts["happened_at"] = _id(result)
@@ -149,7 +149,7 @@ def _gate(name: str, said: dict[str, str]) -> Gate:
     return Gate(at_s=0, phase="watch", gate=name, verdict=verdict, sentence=said["sentence"])
 
 
-def _given(workplace: Workplace, record: Record, intents: Mapping[str, Intent]) -> Facts:
+def _given(workplace: Session, record: Record, intents: Mapping[str, Intent]) -> Facts:
     contract = workplace.contract
     new = release.load(contract, record.new_version)
     assert record.old_version is not None
@@ -169,17 +169,17 @@ def _given(workplace: Workplace, record: Record, intents: Mapping[str, Intent]) 
     }
 
 
-def _sha256(workplace: Workplace, version: str) -> str:
+def _sha256(workplace: Session, version: str) -> str:
     stack = workplace.contract.stack
     return release.load(workplace.contract, version).sha256 if release.is_built(stack, version) else ""
 
 
-def _asked(workplace: Workplace, *words: str, given: Facts | None = None) -> Any:
+def _asked(workplace: Session, *words: str, given: Facts | None = None) -> Any:
     """The program's answer; raises HostUnreachable, TillError, or UsageError where no host has Prometheus."""
     host = programs.host_with(workplace.contract, Role.MONITORING).name
     again, timeout_s = f"till status {workplace.contract.stack}", thresholds()["watch"]["request_deadline_s"]
     if given is None:
-        return programs.ask(workplace, host, PROGRAM, *words, timeout_s=timeout_s, next_command=again)
+        return programs.run_host_program(workplace, host, PROGRAM, *words, timeout_s=timeout_s, next_command=again)
     process = workplace.talk(host, shlex.join([f"{programs.FOLDER}/{PROGRAM}", *words]))
     try:
         told, said = process.communicate(json.dumps(given).encode(), timeout=timeout_s)

@@ -9,7 +9,7 @@ from infra.contract import Contract
 from till.changes import fleet_lock
 from till.checks import serving
 from till.errors import GateSaidNo, TillError, UsageError
-from till.hosts.session import Workplace
+from till.hosts.session import Session
 from till.platforms.vps import slots
 from till.platforms.vps.edges import Edges, Intent
 from till.platforms.vps.slots import Slots
@@ -78,7 +78,7 @@ def refuse_contracted(contract: Contract, serving_version: str | None, wanted: s
 
 
 def run(
-    workplace: Workplace, version: str, by: str, override: str, progress: Progress, held: fleet_lock.Lease
+    workplace: Session, version: str, by: str, override: str, progress: Progress, held: fleet_lock.LockHold
 ) -> dict[str, Any]:
     """Lead all traffic back at once, then prove it; returns what the verb tells."""
     contract = workplace.contract
@@ -102,7 +102,7 @@ def run(
 
 
 def _lead(
-    workplace: Workplace, record: Record, manifest: release.Manifest, progress: Progress, held: fleet_lock.Lease
+    workplace: Session, record: Record, manifest: release.Manifest, progress: Progress, held: fleet_lock.LockHold
 ) -> None:
     release_watch.over(workplace, f"rollback {manifest.version}", record.by, progress)
     edges = Edges(workplace, held.token)
@@ -121,7 +121,7 @@ def _lead(
     record.steps = [deploy_record.Step(at_s=record.elapsed_s(), percent=100)]
     progress.say(f"{manifest.version} serves after {record.rollback_s} s")
     edges.drain()
-    serving.proven(workplace, manifest, progress)
+    serving.verify_serving(workplace, manifest, progress)
     record.phases = {"switch": record.rollback_s, "prove": round(time.monotonic() - began - record.rollback_s, 1)}
 
 

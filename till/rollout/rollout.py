@@ -9,25 +9,25 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from till.errors import GateSaidNo, TillError
-from till.hosts.session import Workplace
+from till.hosts.session import Session
 from till.platforms.vps import counters
-from till.platforms.vps.counters import Tally
+from till.platforms.vps.counters import CounterSum
 from till.platforms.vps.edges import Edges, Intent
 from till.policy import thresholds
 from till.progress import Progress
 from till.records.deploy_record import Gate, Record, Step
 from till.releases import release
 from till.rollout import judge, plan, usage_gate
-from till.rollout.comparison import Looks
+from till.rollout.comparison import ReleaseComparison
 
 Result = TypeVar("Result")
 
 
 @dataclass
-class Walk:
+class Rollout:
     """One rollout under way. `check` raises when it may not go on: another change holds the lock."""
 
-    workplace: Workplace
+    workplace: Session
     edges: Edges
     intents: dict[str, Intent]
     manifest: release.Manifest
@@ -42,9 +42,9 @@ class Walk:
         rules = judge.rules(asked)
         self._limits_s = {name: one["limit_ms"] / 1000 for name, one in asked["measures"].items() if "limit_ms" in one}
         beside = {host: one for host, one in self.intents.items() if one.beside}
-        old = Tally(tuple((host, one.old_slot or "") for host, one in beside.items()))
-        new = Tally(tuple((host, one.new_slot) for host, one in beside.items()))
-        self.looks = Looks(rules, old, new, (self.record.old_version or "nothing", self.record.new_version))
+        old = CounterSum(tuple((host, one.old_slot or "") for host, one in beside.items()))
+        new = CounterSum(tuple((host, one.new_slot) for host, one in beside.items()))
+        self.looks = ReleaseComparison(rules, old, new, (self.record.old_version or "nothing", self.record.new_version))
 
     def go(self, steps: tuple[plan.Step, ...]) -> None:
         """Every step of the plan. Raises GateSaidNo with the sentence that ended it, TillError for what failed."""

@@ -10,18 +10,18 @@ from till.hosts import programs
 from till.observe import probe
 
 if TYPE_CHECKING:
-    from till.rollout.rollout import Walk
+    from till.rollout.rollout import Rollout
 
 TIMEOUT_S = 30
 
 
-def gate(walk: Walk, phase: str) -> None:
+def gate(walk: Rollout, phase: str) -> None:
     """Memory and restarts of the new release's slots; raises GateSaidNo above policy."""
     policy, again = walk.policy, f"till status {walk.workplace.contract.stack}"
 
     def one(host: Host) -> dict[str, Any]:
         slot = walk.intents[host.name].new_slot
-        told: dict[str, Any] = programs.ask(
+        told: dict[str, Any] = programs.run_host_program(
             walk.workplace, host.name, "slot-probe", "usage", slot, timeout_s=TIMEOUT_S, next_command=again
         )
         return told
@@ -44,7 +44,7 @@ def gate(walk: Walk, phase: str) -> None:
         raise GateSaidNo(f"{walk.manifest.version}: {'; '.join(faults)}")
 
 
-def cpu(walk: Walk, phase: str, asked: dict[str, dict[str, dict[str, Any]]]) -> None:
+def cpu(walk: Rollout, phase: str, asked: dict[str, dict[str, dict[str, Any]]]) -> None:
     """Processor time for each request, beside the old release; raises GateSaidNo above policy.
 
     The old one is warm and the new one is not, so it may take some times as much; below the floor nothing is said.

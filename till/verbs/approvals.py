@@ -13,7 +13,7 @@ from till.approvals import document as signoff_document
 from till.changes import history, journal, journal_head
 from till.checks.verdicts import Verdict
 from till.errors import TillError
-from till.hosts.session import Workplace, opened
+from till.hosts.session import Session, open_session
 from till.paths import journal_file
 from till.policy import thresholds
 from till.progress import Progress
@@ -31,7 +31,7 @@ def record(name: str, manifest: Manifest, plan_text: str) -> signoff.Record:
     return signoff.record(facts.entries(name), name, manifest, facts.digest(name, manifest, plan_text))
 
 
-def judged(workplace: Workplace, manifest: Manifest, plan_text: str) -> list[Verdict]:
+def judge_checklist(workplace: Session, manifest: Manifest, plan_text: str) -> list[Verdict]:
     """A verdict for each item of the checklist that is wanted on this stack, now."""
     contract = workplace.contract
     found = record(contract.stack, manifest, plan_text)
@@ -39,7 +39,7 @@ def judged(workplace: Workplace, manifest: Manifest, plan_text: str) -> list[Ver
 
 
 def refuse_unready(
-    workplace: Workplace, manifest: Manifest, plan_text: str, override: str, progress: Progress
+    workplace: Session, manifest: Manifest, plan_text: str, override: str, progress: Progress
 ) -> dict[str, Any]:
     """Raises Refused where the checklist forbids a deploy. Returns what its journal entry says of an override."""
     stack_name, verdicts = workplace.contract.stack, _settled(workplace, manifest, plan_text, progress)
@@ -51,11 +51,11 @@ def refuse_unready(
     return lifted
 
 
-def _settled(workplace: Workplace, manifest: Manifest, plan_text: str, progress: Progress) -> list[Verdict]:
+def _settled(workplace: Session, manifest: Manifest, plan_text: str, progress: Progress) -> list[Verdict]:
     """The verdicts, once what gets well by itself had the time to: a copy joins again after its host was away."""
     deadline = time.monotonic() + thresholds()["checklist"]["settle_s"]
     while True:
-        verdicts = judged(workplace, manifest, plan_text)
+        verdicts = judge_checklist(workplace, manifest, plan_text)
         missing = {one.gate: one.sentence for one in verdicts if not one.passed}
         if not missing or not set(missing) <= checklist.settling() or time.monotonic() > deadline:
             return verdicts
@@ -63,7 +63,7 @@ def _settled(workplace: Workplace, manifest: Manifest, plan_text: str, progress:
         time.sleep(SETTLE_STEP_S)
 
 
-def planned(strategy: str) -> str:
+def format_plan(strategy: str) -> str:
     """The plan that a deploy would follow, as text; part of what is signed. "" is policy's strategy."""
     policy = thresholds()["rollout"]
     return plan.text(plan.steps(strategy or policy["strategy"], policy))
@@ -76,7 +76,7 @@ def sign(
     """Sign a release off, or take that back. Returns version, role, item, digest and by whom."""
     manifest = release.load(stack.contract(name), version)
     checklist.refuse_unsigned(name, version, role, item)
-    rules, found = thresholds()["signoff"], record(name, manifest, planned(strategy))
+    rules, found = thresholds()["signoff"], record(name, manifest, format_plan(strategy))
     told = signoff.entry(found, role, item, journal.account(), signed_by, rules, revoke, why)
     written = journal.append(journal_file(name), signoff.VERB, True, told)
     progress.say(_kept(name))
@@ -86,22 +86,22 @@ def sign(
 def _kept(name: str) -> str:
     """Keep the head of the journal on the stack where that can be done: who signs may not have the stack's secrets."""
     try:
-        with opened(stack.contract(name)) as workplace:
+        with open_session(stack.contract(name)) as workplace:
             reason = journal_head.push(workplace)
     except TillError as unread:
         reason = f"the journal's head is not kept on the stack: {unread.message.splitlines()[0]}"
     return f"warning: {reason}" if reason else "the journal's head is kept on the stack"
 
 
-def listed(name: str, version: str, strategy: str, document: bool, progress: Progress) -> dict[str, Any]:
+def read_checklist(name: str, version: str, strategy: str, document: bool, progress: Progress) -> dict[str, Any]:
     """The checklist of a release as it stands; ok where a deploy would not be refused.
 
     With `document` the guide's sign-off document is written, and `document` in the answer is its path.
     """
     contract = stack.contract(name)
     manifest = release.load(contract, version)
-    with opened(contract) as workplace:
-        verdicts = judged(workplace, manifest, planned(strategy))
+    with open_session(contract) as workplace:
+        verdicts = judge_checklist(workplace, manifest, format_plan(strategy))
     refused = checklist.refusal(name, version, verdicts)
     items = list(checklist.rows(contract.environment, verdicts))
     if document:
@@ -112,7 +112,7 @@ def listed(name: str, version: str, strategy: str, document: bool, progress: Pro
         "version": version,
         "items": items,
         "next": refused.next_command.splitlines() if refused else [f"till deploy {name} {version}"],
-        **({"document": str(_documented(contract, manifest, planned(strategy), items))} if document else {}),
+        **({"document": str(_documented(contract, manifest, format_plan(strategy), items))} if document else {}),
     }
 
 
@@ -142,13 +142,13 @@ def _documented(contract: Contract, manifest: Manifest, plan_text: str, items: l
 def _fetch(name: str, progress: Progress) -> None:
     """What the watch of releases did since; a stack that can't be asked still has its journal."""
     try:
-        with opened(stack.contract(name)) as workplace:
+        with open_session(stack.contract(name)) as workplace:
             release_watch.collect(workplace, progress)
     except TillError as reason:
         progress.say(f"warning: what the watch of releases did is not known: {reason.message.splitlines()[0]}")
 
 
-def told(name: str, limit: int, verify: bool, progress: Progress | None = None) -> dict[str, Any]:
+def read_history(name: str, limit: int, verify: bool, progress: Progress | None = None) -> dict[str, Any]:
     """The changes of a stack; with `verify` TillError names the first entry that is not as it was written."""
     path = journal_file(stack.known(name))
     _fetch(name, progress or Progress(quiet=True))
@@ -156,7 +156,7 @@ def told(name: str, limit: int, verify: bool, progress: Progress | None = None) 
         return {"changes": history.rows(journal.read(path), limit)}
     entries = facts.entries(name)
     try:
-        with opened(stack.contract(name)) as workplace:
+        with open_session(stack.contract(name)) as workplace:
             kept, others = journal_head.read(workplace)
     except TillError as reason:
         reason.message = f"all {len(entries)} entries are chained, but their head was not read: {reason.message}"

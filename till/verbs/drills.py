@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from till.changes import fleet_lock, journal, journal_head
-from till.changes.local_lock import held, records
+from till.changes.local_lock import hold_local_lock, hold_records_lock
 from till.errors import GateSaidNo
-from till.hosts.session import Workplace, opened
+from till.hosts.session import Session, open_session
 from till.paths import journal_file, lock_file, records_lock_file
 from till.progress import Progress
 from till.records import drill_page
@@ -22,14 +22,14 @@ FACTS = (
     "acknowledged_payments", "lost_payments", "duplicated_payments", "failback_s", "override", "reason",
 )  # fmt: skip
 JUDGED: dict[str, Callable[[str, dict[str, Any]], dict[str, Any]]] = {
-    restore.KIND: restore.judged,
-    failover.KIND: failover.judged,
+    restore.KIND: restore.report_result,
+    failover.KIND: failover.report_result,
 }
 
 
 def hold_restore(name: str, repository: int, progress: Progress) -> dict[str, Any]:
     """Restore the newest backup beside the running database, compare, measure, clean up, report."""
-    with opened(stack.contract(name)) as workplace:
+    with open_session(stack.contract(name)) as workplace:
         try:
             return restore.run(workplace, repository, progress)
         finally:
@@ -44,26 +44,30 @@ def hold_failover(name: str, fault: str, override: str, confirmation: str, progr
     contract = stack.contract(name)
     failover.refuse_unconfirmed(contract, fault, override, confirmation)
     verb = f"drill failover --fault {fault}"
-    with opened(contract) as workplace, held(lock_file(name), verb), fleet_lock.held(workplace, verb):
+    with (
+        open_session(contract) as workplace,
+        hold_local_lock(lock_file(name), verb),
+        fleet_lock.hold_fleet_lock(workplace, verb),
+    ):
         try:
             return failover.run(workplace, fault, override, progress)
         finally:
             _note(name, workplace, failover.KIND)
 
 
-def listed(name: str) -> dict[str, Any]:
+def list_drills(name: str) -> dict[str, Any]:
     """Every drill that the stack's host remembers; those of its timers reach journal and reports by this."""
-    with opened(stack.contract(name)) as workplace:
+    with open_session(stack.contract(name)) as workplace:
         results = [one for kind in JUDGED for one in _note(name, workplace, kind)]
     told = [{key: value for key, value in one.items() if key not in drill_page.PLOTTED} for one in results]
     told.sort(key=lambda one: float(one["at"]))
     return {"drills": told, "reports": [str(path) for path in drill_page.written(name)]}
 
 
-def _note(name: str, workplace: Workplace, kind: str) -> list[dict[str, Any]]:
+def _note(name: str, workplace: Session, kind: str) -> list[dict[str, Any]]:
     """One journal entry and one report for each drill that has none yet; all results of the kind."""
     path, results = journal_file(name), host_unit.results(workplace, kind)
-    with records(records_lock_file(name)):
+    with hold_records_lock(records_lock_file(name)):
         noted = {entry.get("name") for entry in journal.read(path) if entry["verb"] == f"drill {kind}"}
         fresh = [result for result in results if result["name"] not in noted]
         for result in fresh:

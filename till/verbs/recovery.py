@@ -8,7 +8,7 @@ from typing import Any
 from till import redact
 from till.changes import fleet_lock
 from till.changes.change import change
-from till.hosts.session import opened
+from till.hosts.session import open_session
 from till.progress import Progress
 from till.recovery import (
     backup,
@@ -27,9 +27,9 @@ def backup_now(name: str, kind: str, repository: int, progress: Progress) -> dic
     """Make a backup: the type that is due, or the one asked for."""
     contract = stack.contract(name)
     with (
-        opened(contract) as workplace,
+        open_session(contract) as workplace,
         change(name, "backup now", progress, redact.of(contract), workplace) as facts,
-        fleet_lock.held(workplace, "backup now", progress),
+        fleet_lock.hold_fleet_lock(workplace, "backup now", progress),
     ):
         made = backup.now(workplace, kind, repository, progress)
         facts |= made
@@ -38,13 +38,13 @@ def backup_now(name: str, kind: str, repository: int, progress: Progress) -> dic
 
 def backup_list(name: str) -> dict[str, Any]:
     """What the repository holds, and what is not as policy wants it."""
-    with opened(stack.contract(name)) as workplace:
+    with open_session(stack.contract(name)) as workplace:
         return backup.facts(workplace)
 
 
 def backup_verify(name: str, repository: int, progress: Progress) -> dict[str, Any]:
     """Read a whole repository, or (0) all there are."""
-    with opened(stack.contract(name)) as workplace:
+    with open_session(stack.contract(name)) as workplace:
         return backup.verify(workplace, repository, progress)
 
 
@@ -52,9 +52,9 @@ def backup_config(name: str, progress: Progress) -> dict[str, Any]:
     """Save every host's configuration and the stack's state now."""
     contract = stack.contract(name)
     with (
-        opened(contract) as workplace,
+        open_session(contract) as workplace,
         change(name, "backup config", progress, redact.of(contract), workplace) as facts,
-        fleet_lock.held(workplace, "backup config", progress),
+        fleet_lock.hold_fleet_lock(workplace, "backup config", progress),
     ):
         saved = config_backup.push(workplace, progress)
         facts |= {"hosts": sorted(saved["config_backup"])}
@@ -66,13 +66,13 @@ def restore_database(
 ) -> dict[str, Any]:
     """Put a restored database in the place of the running one; nothing is replaced before it was proven."""
     contract = stack.contract(name)
-    with opened(contract) as workplace:
+    with open_session(contract) as workplace:
         leads = restore.leader(workplace)
         restore.refuse_unconfirmed(contract, to, repository, leads, confirmation)
         chosen = restore.target_host(contract, host, leads, restore.unfinished(workplace))
         with (
             change(name, "restore", progress, redact.of(contract), workplace) as facts,
-            fleet_lock.held(workplace, "restore", progress),
+            fleet_lock.hold_fleet_lock(workplace, "restore", progress),
         ):
             facts |= {"to": to, "repository": repository, "host": chosen}
             result = restore.run(workplace, to, repository, chosen, leads, progress)
@@ -88,7 +88,7 @@ def move_leader(name: str, verb: str, site: str, confirmation: str, force: bool,
     """
     contract = stack.contract(name)
     wanted = site or promotion_target.preferred(contract)
-    with opened(contract) as workplace:
+    with open_session(contract) as workplace:
         seen = failover.look(workplace)
         promotion_target.refuse_unknown_site(contract, wanted)
         gone = force and not promotion_target.leads_well(seen)
@@ -96,7 +96,7 @@ def move_leader(name: str, verb: str, site: str, confirmation: str, force: bool,
         leads = host is None and not gone
         if leads and not public_names.planned(contract, wanted):
             progress.say(f"{seen.leader} at site {wanted} leads already: nothing is changed")
-            failback.decided(workplace, wanted, progress)
+            failback.remember_decision(workplace, wanted, progress)
             return {"from_site": wanted, "to_site": wanted, "changed": False}
         if force and not gone and not leads:
             forced_failover.refuse_living(contract, seen, wanted)
@@ -106,7 +106,7 @@ def move_leader(name: str, verb: str, site: str, confirmation: str, force: bool,
         moved = {"from_site": left, "to_site": wanted, "changed": True}
         with (
             change(name, verb, progress, redact.of(contract), workplace) as facts,
-            fleet_lock.held(workplace, f"{verb} to {wanted}", progress),
+            fleet_lock.hold_fleet_lock(workplace, f"{verb} to {wanted}", progress),
         ):
             facts |= {**moved, "old_leader": seen.leader, "forced": force}
             # Before the move, so that nothing goes back by itself in the middle of it, nor in answer to it.
@@ -118,6 +118,6 @@ def move_leader(name: str, verb: str, site: str, confirmation: str, force: bool,
                 result = forced_failover.run(workplace, seen, wanted, progress)
             else:
                 result = failover.run(workplace, seen.leader, host, progress)
-            failback.decided(workplace, wanted, progress)
+            failback.remember_decision(workplace, wanted, progress)
             facts |= {key: value for key, value in result.items() if key != "order"}
     return {**moved, **result}

@@ -13,7 +13,7 @@ from till.checks import host_suite, purchase
 from till.errors import Refused
 from till.hosts import artefacts, play
 from till.hosts.play_result import PlayResult
-from till.hosts.session import opened
+from till.hosts.session import open_session
 from till.observe import status
 from till.paths import CHECKOUT, STATE
 from till.platforms.vps import ship
@@ -36,14 +36,14 @@ def provision(name: str, progress: Progress, check: bool = False, diff: bool = F
     """
     contract = stack.contract(name)
     challenges.refuse_undelegated(contract, tags)
-    with opened(contract, artefacts.variables()) as workplace:
+    with open_session(contract, artefacts.variables()) as workplace:
         if check:
             checked = play.run(workplace, "provision.yml", progress, check=True, diff=diff, tags=tags)
             told = _provisioned(checked, contract)
             return _with_names(told, public_names.provision(workplace, progress, tags, check=True))
         with (
             change(name, "provision", progress, redact.of(contract), workplace) as facts,
-            fleet_lock.held(workplace, "provision", progress),
+            fleet_lock.hold_fleet_lock(workplace, "provision", progress),
         ):
             result = play.run(workplace, "provision.yml", progress, diff=diff, tags=tags)
             facts["changed"] = sum(result.changed.values())
@@ -67,7 +67,7 @@ def _with_names(told: dict[str, Any], names: dict[str, Any]) -> dict[str, Any]:
 def build_release(name: str, version: str, source: str, progress: Progress, test: bool = False) -> dict[str, Any]:
     """Build a release once, from a folder or a git repository, `test` and sign it. Returns its manifest."""
     contract = stack.contract(name)
-    with git_source.opened(source, progress) as found:
+    with git_source.open_source(source, progress) as found:
         if release.is_built(name, version):
             return release.build(contract, version, found, progress, test).model_dump()
         with change(name, "release build", progress) as facts:
@@ -78,12 +78,12 @@ def build_release(name: str, version: str, source: str, progress: Progress, test
 
 
 def deploy_release(
-    name: str, wish: deploy.Wish, progress: Progress, check: bool = False, diff: bool = False
+    name: str, wish: deploy.DeployRequest, progress: Progress, check: bool = False, diff: bool = False
 ) -> dict[str, Any]:
     """Deploy a built release; returns what deploy_record.facts and Deploy.facts tell."""
     contract = stack.contract(name)
     manifest, plan_text = release.load(contract, wish.version), plan.text(wish.steps())
-    with opened(contract, artefacts.variables()) as workplace:
+    with open_session(contract, artefacts.variables()) as workplace:
         if check:
             checked = ship.run(workplace, manifest, progress, check=True, diff=diff)
             checked.raise_for_failure(contract, f"till deploy {name} {wish.version}")
@@ -91,12 +91,12 @@ def deploy_release(
         release_watch.collect(workplace, progress)
         with (
             change(name, "deploy", progress, redact.of(contract), workplace) as facts,
-            fleet_lock.held(workplace, f"deploy {wish.version}") as held,
+            fleet_lock.hold_fleet_lock(workplace, f"deploy {wish.version}") as held,
         ):
             # By the artefact production finds out whether staging passed it.
             facts |= {"new_version": wish.version, "sha256": manifest.sha256}
             facts |= approvals.refuse_unready(workplace, manifest, plan_text, wish.override, progress)
-            record = deploy.begun(workplace, wish, manifest, journal.account(), progress)
+            record = deploy.start_record(workplace, wish, manifest, journal.account(), progress)
             told = deploy.Deploy(workplace, wish, manifest, record, progress, held).run()
             facts |= {one: told[one] for one in ("old_version", "strategy", "switch_s", "changed", "record")}
     return told
@@ -105,11 +105,11 @@ def deploy_release(
 def roll_back(name: str, version: str, override: str, progress: Progress) -> dict[str, Any]:
     """Lead traffic back to the release that is still warm; returns what deploy_record.facts tells."""
     contract = stack.contract(name)
-    with opened(contract) as workplace:
+    with open_session(contract) as workplace:
         release_watch.collect(workplace, progress)
         with (
             change(name, "rollback", progress, redact.of(contract), workplace) as facts,
-            fleet_lock.held(workplace, f"rollback {version}".strip()) as held,
+            fleet_lock.hold_fleet_lock(workplace, f"rollback {version}".strip()) as held,
         ):
             told = rollback.run(workplace, version, journal.account(), override, progress, held)
             facts |= {one: told[one] for one in ("old_version", "new_version", "rollback_s", "record")}
@@ -121,7 +121,7 @@ def buy(name: str, progress: Progress) -> dict[str, Any]:
     return purchase.run(stack.contract(name), progress)
 
 
-def verified(name: str, progress: Progress) -> dict[str, Any]:
+def verify_hosts(name: str, progress: Progress) -> dict[str, Any]:
     """testinfra on every host."""
     stack.contract(name)
     return host_suite.run(name, progress)
@@ -129,7 +129,7 @@ def verified(name: str, progress: Progress) -> dict[str, Any]:
 
 def state(name: str, progress: Progress | None = None) -> dict[str, Any]:
     """How the stack is; what its watch did meanwhile is in the journal then."""
-    with opened(stack.contract(name)) as workplace:
+    with open_session(stack.contract(name)) as workplace:
         found = status.of(workplace)
         unreached = {one["name"] for one in found["hosts"] if not one["reachable"]}
         release_watch.collect(workplace, progress or Progress(quiet=True), unreached)
@@ -147,9 +147,9 @@ def up(name: str, progress: Progress, version: str = FIRST_RELEASE) -> tuple[Con
         if not release.is_built(name, version):
             build_release(name, version, str(STOREFRONT), progress)
     with progress.phase("deploy"):
-        deployed = deploy_release(name, deploy.Wish(version), progress)
+        deployed = deploy_release(name, deploy.DeployRequest(version), progress)
     with progress.phase("verify"):
-        checks = verified(name, progress)
+        checks = verify_hosts(name, progress)
     with progress.phase("smoke"):
         bought = buy(name, progress)
     contract = stack.contract(name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from till import redact
 from till.changes import journal
 from till.changes.change import change
-from till.hosts.session import opened
+from till.hosts.session import open_session
 from till.progress import Progress
 from till.rollout import release_watch
 from till.stacks import stack
@@ -21,16 +21,16 @@ LOOK_S = 1.0
 
 def state(name: str, progress: Progress, screen: shown_by | None) -> dict[str, Any]:
     """The watch as it is; with a screen it is shown there until it ends or somebody has seen enough (Ctrl-C)."""
-    with opened(stack.contract(name)) as workplace:
+    with open_session(stack.contract(name)) as workplace:
         release_watch.collect(workplace, progress)
-        found = release_watch.shown(workplace)
+        found = release_watch.read_watch(workplace)
         if screen is not None:
             try:
                 with screen:
                     while _goes_on(found):
                         screen.show(found)
                         time.sleep(LOOK_S)
-                        found = release_watch.shown(workplace)
+                        found = release_watch.read_watch(workplace)
             except KeyboardInterrupt:
                 return found
         if not _goes_on(found):
@@ -39,12 +39,15 @@ def state(name: str, progress: Progress, screen: shown_by | None) -> dict[str, A
         return found
 
 
-def ended(name: str, progress: Progress) -> dict[str, Any]:
+def end_watch(name: str, progress: Progress) -> dict[str, Any]:
     """End the watch by hand; the release that serves stays."""
     contract = stack.contract(name)
-    with opened(contract) as workplace, change(name, "watch end", progress, redact.of(contract), workplace) as facts:
+    with (
+        open_session(contract) as workplace,
+        change(name, "watch end", progress, redact.of(contract), workplace) as facts,
+    ):
         was = release_watch.end(workplace, "ended by hand", journal.account())
-        found = release_watch.shown(workplace)
+        found = release_watch.read_watch(workplace)
         facts |= {"ended": was, "version": found["watch"]["version"] if found["watch"] else ""}
         return {**found, "was_ended": was}
 

@@ -233,7 +233,7 @@ def test_a_deploy_asks_once_and_says_what_was_lifted(
 
     late = GOOD | {"window": GOOD["window"] | {"days": ["Mon"]}}
     verdicts = checklist.judge("production", late, SIGNED, NOW)
-    monkeypatch.setattr(approvals, "judged", lambda *_: verdicts)
+    monkeypatch.setattr(approvals, "judge_checklist", lambda *_: verdicts)
     with pytest.raises(Refused):
         refuse("")
     assert refuse("urgent") == {"override": "urgent", "overridden": ["window"]}
@@ -308,10 +308,12 @@ def test_a_deploy_waits_for_what_gets_well_by_itself_and_for_nothing_else(monkey
     waited: list[float] = []
     monkeypatch.setattr(approvals.time, "sleep", waited.append)
     left = iter(said)
-    monkeypatch.setattr(approvals, "judged", lambda *_: next(left))
+    monkeypatch.setattr(approvals, "judge_checklist", lambda *_: next(left))
     assert approvals.refuse_unready(Place(), MANIFEST, "plan", "", Progress()) == {}  # type: ignore[arg-type]
     assert len(waited) == 2
-    monkeypatch.setattr(approvals, "judged", lambda *_: [Verdict("credentials-stored", False, "one is missing")])
+    monkeypatch.setattr(
+        approvals, "judge_checklist", lambda *_: [Verdict("credentials-stored", False, "one is missing")]
+    )
     with pytest.raises(Refused):
         approvals.refuse_unready(Place(), MANIFEST, "plan", "", Progress())  # type: ignore[arg-type]
     assert len(waited) == 2

@@ -19,7 +19,7 @@ from tests.store import ADDRESSES, Store
 from tests.till.conftest import contract_of, host
 from till.changes import fleet_lock
 from till.errors import HostUnreachable, Refused, TillError
-from till.hosts.session import Workplace
+from till.hosts.session import Session
 from till.observe import probe
 from till.policy import thresholds
 from till.progress import Progress
@@ -56,8 +56,8 @@ class Place:
         return process
 
 
-def held_by(place: Place, verb: str, progress: Progress | None = None) -> AbstractContextManager[fleet_lock.Lease]:
-    return fleet_lock.held(cast(Workplace, place), verb, progress)
+def held_by(place: Place, verb: str, progress: Progress | None = None) -> AbstractContextManager[fleet_lock.LockHold]:
+    return fleet_lock.hold_fleet_lock(cast(Session, place), verb, progress)
 
 
 @pytest.fixture(autouse=True)
@@ -193,7 +193,7 @@ def test_who_holds_this_machines_lock_waits_for_the_end_of_a_killed_change_of_it
     monkeypatch.setattr(fleet_lock, "place", lambda _: "boot:1:2")
     said = {"verb": "deploy v1", "by": "a", "host": "b", "since": "c", "place": "boot:1:2", "lifetime-s": 4}
     words = [f"--{key}={value}" for key, value in said.items()]
-    dead = fleet_lock.Lease(cast(Workplace, place), words, thresholds()["lease"])
+    dead = fleet_lock.LockHold(cast(Session, place), words, thresholds()["lease"])
     dead.take()
     dead._over.set()
     place.talks[0][1].kill()

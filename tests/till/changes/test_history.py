@@ -52,7 +52,7 @@ def ops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
         yield found
 
     monkeypatch.setattr(stack, "contract", lambda _name: found.contract)
-    monkeypatch.setattr(approvals, "opened", opened)
+    monkeypatch.setattr(approvals, "open_session", opened)
     return found
 
 
@@ -205,6 +205,6 @@ def test_a_head_that_can_not_be_read_is_no_proof(ops: Host) -> None:
     changed(ops, 1)
     ops.away = True
     with pytest.raises(HostUnreachable, match="all 1 entries are chained, but their head was not read: host ops"):
-        approvals.told("lab", 0, True)
+        approvals.read_history("lab", 0, True)
     done = CliRunner().invoke(app, ["history", "lab", "--verify", "--json"])
     assert done.exit_code == 4 and "host ops can't be reached" in json.loads(done.stdout)["error"]

@@ -17,7 +17,7 @@ from till.errors import Refused, TillError
 HOLD = """
 import pathlib, sys, time
 from till.changes import local_lock
-with local_lock.held(pathlib.Path(sys.argv[1]), "deploy"):
+with local_lock.hold_local_lock(pathlib.Path(sys.argv[1]), "deploy"):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -90,7 +90,7 @@ def test_a_living_holder_is_named(tmp_path: Path) -> None:
     path = tmp_path / "lab.json"
     process = holding(path)
     try:
-        with pytest.raises(Refused) as raised, local_lock.held(path, "provision"):
+        with pytest.raises(Refused) as raised, local_lock.hold_local_lock(path, "provision"):
             pass
         assert raised.value.exit_code == 5
         assert f"deploy by {local_lock.holder(path)['user']}" in raised.value.message
@@ -108,7 +108,7 @@ def test_the_lock_of_a_killed_holder_is_taken_over(tmp_path: Path) -> None:
     process.wait()
     assert local_lock.holder(path)["pid"] == process.pid
     began = time.monotonic()
-    with local_lock.held(path, "provision"):
+    with local_lock.hold_local_lock(path, "provision"):
         assert local_lock.holder(path)["verb"] == "provision"
     assert time.monotonic() - began < 1
     assert path.read_text() == ""
@@ -116,10 +116,10 @@ def test_the_lock_of_a_killed_holder_is_taken_over(tmp_path: Path) -> None:
 
 def test_children_do_not_inherit_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "lab.json"
-    with local_lock.held(path, "up"):
+    with local_lock.hold_local_lock(path, "up"):
         child = subprocess.Popen(["sleep", "30"])
     try:
-        with local_lock.held(path, "deploy"):
+        with local_lock.hold_local_lock(path, "deploy"):
             assert json.loads(path.read_text())["verb"] == "deploy"
     finally:
         child.kill()

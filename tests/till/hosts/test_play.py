@@ -39,7 +39,7 @@ def run(contract: Contract, folder: Path, tasks: str, hosts: str = "fleet", **op
     playbook = folder / "playbook.yml"
     head = f"- name: A play\n  hosts: {hosts}\n  gather_facts: false\n  become: true\n  tasks:\n"
     playbook.write_text(head + textwrap.indent(textwrap.dedent(tasks), "    "))
-    with session.opened(contract) as place:
+    with session.open_session(contract) as place:
         return play.run(place, "playbook.yml", Progress(), folder=folder, **options)
 
 
@@ -87,7 +87,7 @@ def test_check_and_diff_change_nothing(
     """
     assert run(rented, tmp_path, tasks, check=True, diff=True).changed == {"alpha": 1}
     assert "+new words" in capsys.readouterr().err
-    with session.opened(rented) as place:
+    with session.open_session(rented) as place:
         assert place.ssh("alpha", "test -e /root/till-check").returncode == 1
 
 
@@ -190,7 +190,7 @@ def test_a_terminated_run_leaves_no_secret(rented: Contract, tmp_path: Path, log
         from till.progress import Progress
         folder = pathlib.Path(sys.argv[1])
         play.log_dir = lambda: folder
-        with session.opened(parse((folder / "contract.json").read_text())) as place:
+        with session.open_session(parse((folder / "contract.json").read_text())) as place:
             print(place.folder, flush=True)
             try:
                 play.run(place, "slow.yml", Progress(), folder=folder)
@@ -224,17 +224,17 @@ def test_what_a_killed_run_left_is_swept(make_contract: Any) -> None:
         import os, sys
         from infra.contract import parse
         from till.hosts import session
-        with session.opened(parse(sys.stdin.read())) as place:
+        with session.open_session(parse(sys.stdin.read())) as place:
             print(place.folder, flush=True)
             os.kill(os.getpid(), 9)
     """)
     done = subprocess.run([sys.executable, "-c", program], input=contract.to_json(), capture_output=True, text=True)
     left = Path(done.stdout.strip())
     assert left.exists()
-    with session.opened(contract) as other:
+    with session.open_session(contract) as other:
         assert left.exists(), "too young to be told from one that is being made"
         os.utime(left, (0, 0))
         os.utime(other.folder, (0, 0))
-        with session.opened(contract):
+        with session.open_session(contract):
             assert not left.exists()
             assert other.folder.exists(), "held by a living run"

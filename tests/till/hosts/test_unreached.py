@@ -14,7 +14,7 @@ from till.approvals import facts
 from till.changes import journal_head
 from till.errors import HostUnreachable
 from till.hosts import programs
-from till.hosts.session import UNREACHED, Workplace
+from till.hosts.session import UNREACHED, Session
 from till.platforms.vps import slots
 from till.recovery import config_backup
 from till.recovery.drills import host_unit, restore
@@ -37,15 +37,17 @@ class Away:
         return subprocess.Popen([sys.executable, "-c", program], stdin=pipe, stdout=pipe, stderr=pipe)
 
 
-ASKED: dict[str, Callable[[Workplace], Any]] = {
-    "a program": lambda at: programs.ask(at, "alpha", "slots", "show", timeout_s=5, next_command="till status lab"),
+ASKED: dict[str, Callable[[Session], Any]] = {
+    "a program": lambda at: programs.run_host_program(
+        at, "alpha", "slots", "show", timeout_s=5, next_command="till status lab"
+    ),
     "slots": slots.read,
     "results of drills": lambda at: host_unit.results(at, "restore"),
     "another drill": host_unit.refuse_second,
     "a drill": lambda at: restore.run(at, 1, QUIET),
     "the config backup": lambda at: config_backup._told(at, "alpha"),
     "the journal's head": journal_head.read,
-    "the watch": release_watch.shown,
+    "the watch": release_watch.read_watch,
     "the watch that is begun": lambda at: release_watch._asked(at, "begin", given={"version": "v1.0.0"}),
     "the log store": facts._logs,
     "alerts": facts._alerts,
@@ -55,5 +57,5 @@ ASKED: dict[str, Callable[[Workplace], Any]] = {
 @pytest.mark.parametrize("asked", ASKED)
 def test_it_is_named_with_the_next_command(asked: str) -> None:
     with pytest.raises(HostUnreachable, match="host alpha can't be reached by SSH: ") as told:
-        ASKED[asked](cast(Workplace, Away()))
+        ASKED[asked](cast(Session, Away()))
     assert told.value.exit_code == 4 and told.value.next_command.startswith("till status ")

@@ -141,7 +141,7 @@ def test_a_fault_that_repeats_a_credential_is_told_without_it(server: Provider, 
     told = server.by("powerdns", auth_token=key)
     place = f"{told.options['pdns_server']}/{quote(key, safe='')}"
     with pytest.raises(TillError) as raised:
-        dns_provider.held(at(told.model_copy(update={"options": {"pdns_server": place}})), ["shop.lab.test"])
+        dns_provider.read_records(at(told.model_copy(update={"options": {"pdns_server": place}})), ["shop.lab.test"])
     assert raised.value.message.startswith("zone lab.test at powerdns: HTTPError")
     assert (f"/{quote(key, safe='')}/" in str(raised.value)) is False
     assert ("[REDACTED]" in raised.value.message) is (len(key) > 1)
@@ -174,7 +174,7 @@ def test_a_provider_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPat
             update={"options": {"pdns_server": f"http://127.0.0.1:{silent.getsockname()[1]}"}}
         )
         with pytest.raises(TillError, match="no answer within 1 s"):
-            dns_provider.held(at(told), ["shop.lab.test"])
+            dns_provider.read_records(at(told), ["shop.lab.test"])
     logging.disable(logging.NOTSET)
 
 

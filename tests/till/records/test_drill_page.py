@@ -115,10 +115,10 @@ def reports(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_what_is_brought_home_is_without_the_plots_points(reports: Any) -> None:
-    told = failover.judged("lab", RESULT)
+    told = failover.report_result("lab", RESULT)
     assert "requests" not in told and "events" not in told and told["rto_s"] == 26.8
     with pytest.raises(GateSaidNo, match="nothing> could be bought") as refused:
-        failover.judged("lab", EARLY)
+        failover.report_result("lab", EARLY)
     assert refused.value.facts["report"].endswith("failover-20260106T223000Z.html")
 
 

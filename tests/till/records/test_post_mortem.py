@@ -137,7 +137,7 @@ def test_till_incident_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert json.loads(answer.stdout)["document"] == str(path)
     assert "Post-mortem: v1.1.0" in CliRunner().invoke(app, ["incident", "show", "lab", RECORD.name]).stdout
     monkeypatch.setattr(stack, "contract", lambda name: name)
-    monkeypatch.setattr(session, "opened", nullcontext)
+    monkeypatch.setattr(session, "open_session", nullcontext)
     lost = [
         {"id": "20270115T080000Z-alpha", "began": 1.8e9, "ended": None, "lost": ["alpha"], "measured": {}, "events": []}
     ]

@@ -47,7 +47,7 @@ def repository(app: Path, tmp_path: Path) -> Path:
 
 @contextmanager
 def opened(text: str) -> Iterator[Source]:
-    with git_source.opened(text, QUIET) as source:
+    with git_source.open_source(text, QUIET) as source:
         yield source
 
 

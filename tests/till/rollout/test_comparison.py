@@ -5,29 +5,29 @@ from __future__ import annotations
 import pytest
 
 from tests.till.rollouts import INTENTS, NEW, OLD, readings
-from till.platforms.vps.counters import Tally
+from till.platforms.vps.counters import CounterSum
 from till.policy import thresholds
 from till.rollout import judge
-from till.rollout.comparison import Looks
+from till.rollout.comparison import ReleaseComparison
 from till.rollout.counts import Counts
 
 STALE_S = 5
 
 
 @pytest.fixture
-def looks() -> Looks:
-    old, new = (Tally(tuple((host, slot) for host in INTENTS)) for slot in ("blue", "green"))
-    found = Looks(judge.rules(thresholds()["judge"]), old, new, (OLD, NEW))
+def looks() -> ReleaseComparison:
+    old, new = (CounterSum(tuple((host, slot) for host in INTENTS)) for slot in ("blue", "green"))
+    found = ReleaseComparison(judge.rules(thresholds()["judge"]), old, new, (OLD, NEW))
     assert found.look(readings(Counts(1000), Counts()), STALE_S)
     return found
 
 
-def test_what_was_counted_before_it_was_looked_at_is_not_its_own(looks: Looks) -> None:
+def test_what_was_counted_before_it_was_looked_at_is_not_its_own(looks: ReleaseComparison) -> None:
     assert looks.old.total["errors"] == Counts()
     assert looks.failed() is None and not looks.proven() and looks.failed_requests == 0
 
 
-def test_a_bad_canary_fails_after_a_few_requests(looks: Looks) -> None:
+def test_a_bad_canary_fails_after_a_few_requests(looks: ReleaseComparison) -> None:
     for second in range(1, 4):
         looks.look(readings(Counts(1000 + 9 * second), Counts(second, second)), STALE_S)
         if found := looks.failed():
@@ -36,19 +36,19 @@ def test_a_bad_canary_fails_after_a_few_requests(looks: Looks) -> None:
     assert looks.new.total["errors"].requests <= 6
 
 
-def test_a_good_canary_is_proven_by_600_requests_and_not_by_500(looks: Looks) -> None:
+def test_a_good_canary_is_proven_by_600_requests_and_not_by_500(looks: ReleaseComparison) -> None:
     looks.look(readings(Counts(2000), Counts(250)), STALE_S)
     assert not looks.proven()
     looks.look(readings(Counts(2000), Counts(300)), STALE_S)
     assert looks.proven()
 
 
-def test_nothing_is_proven_without_a_request(looks: Looks) -> None:
+def test_nothing_is_proven_without_a_request(looks: ReleaseComparison) -> None:
     looks.look(readings(Counts(9000), Counts()), STALE_S)
     assert looks.said["errors"].verdict == "insufficient" and not looks.proven()
 
 
-def test_each_measure_that_the_release_tells_of_must_pass(looks: Looks) -> None:
+def test_each_measure_that_the_release_tells_of_must_pass(looks: ReleaseComparison) -> None:
     looks.look(readings(Counts(1000), Counts(), slow=Counts(0)), STALE_S)
     looks.look(readings(Counts(2000), Counts(400), slow=Counts(3)), STALE_S)
     assert looks.said["errors"].verdict == "pass" and looks.said["slow"].verdict == "insufficient"
@@ -59,7 +59,7 @@ def test_each_measure_that_the_release_tells_of_must_pass(looks: Looks) -> None:
     assert looks.proven()
 
 
-def test_samples_add_up_to_what_was_counted(looks: Looks) -> None:
+def test_samples_add_up_to_what_was_counted(looks: ReleaseComparison) -> None:
     samples = looks.samples(0)
     for second in range(1, 5):
         looks.look(readings(Counts(1000 + 7 * second, second), Counts(3 * second)), STALE_S)
@@ -76,7 +76,7 @@ def test_samples_add_up_to_what_was_counted(looks: Looks) -> None:
     assert looks.failed_requests == 8
 
 
-def test_a_slot_that_starts_anew_takes_nothing_back(looks: Looks) -> None:
+def test_a_slot_that_starts_anew_takes_nothing_back(looks: ReleaseComparison) -> None:
     looks.look(readings(Counts(2000), Counts(300, 1)), STALE_S)
     looks.look(readings(Counts(2000), Counts(4, 1)), STALE_S)
     assert looks.new.total["errors"] == Counts(608, 4)
@@ -84,7 +84,7 @@ def test_a_slot_that_starts_anew_takes_nothing_back(looks: Looks) -> None:
 
 
 @pytest.mark.parametrize("gone", ["green", "blue"])
-def test_a_side_that_tells_nothing_fresh_is_not_judged(looks: Looks, gone: str) -> None:
+def test_a_side_that_tells_nothing_fresh_is_not_judged(looks: ReleaseComparison, gone: str) -> None:
     before = dict(looks.said)
     found = readings(Counts(2000), Counts(500, 500))
     assert not looks.look({place: one for place, one in found.items() if place != ("bravo", gone)}, STALE_S)

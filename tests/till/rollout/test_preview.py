@@ -40,7 +40,7 @@ class Hosts:
 @pytest.fixture
 def hosts(monkeypatch: pytest.MonkeyPatch) -> Hosts:
     found = Hosts()
-    monkeypatch.setattr(programs, "ask", found.ask)
+    monkeypatch.setattr(programs, "run_host_program", found.ask)
     return found
 
 
@@ -140,7 +140,7 @@ def test_a_few_that_are_bad_once_are_asked_for_again_and_what_is_bad_again_is_no
         hosts.slots["alpha", "green"][bad] = some if rounds < mends_in else 0
         return hosts.ask(workplace, host, program, verb, *words, **how)
 
-    monkeypatch.setattr(programs, "ask", ask)
+    monkeypatch.setattr(programs, "run_host_program", ask)
     for mends_in in (2, LOOKS):
         rounds, one = 0, walk(Clock())
         preview.run(one)
@@ -193,7 +193,7 @@ def test_a_host_that_is_not_reached_is_no_verdict(monkeypatch: pytest.MonkeyPatc
     def away(*_: Any, **__: Any) -> Any:
         raise HostUnreachable("host bravo can't be reached")
 
-    monkeypatch.setattr(programs, "ask", away)
+    monkeypatch.setattr(programs, "run_host_program", away)
     with pytest.raises(HostUnreachable, match="bravo"):
         preview.run(walk(Clock()))
 

@@ -26,7 +26,7 @@ from till.changes import journal, journal_head, local_lock
 from till.cli import watch as watch_cli
 from till.cli.main import app as till
 from till.errors import HostUnreachable, TillError
-from till.hosts.session import UNREACHED, Workplace
+from till.hosts.session import UNREACHED, Session
 from till.platforms.vps.edges import Intent
 from till.records import deploy_documents, deploy_record
 from till.records.deploy_record import Record
@@ -83,7 +83,7 @@ def verb(ops: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
         yield ops
 
     monkeypatch.setattr(stack, "contract", lambda _name: ops.contract)
-    monkeypatch.setattr(watch, "opened", opened)
+    monkeypatch.setattr(watch, "open_session", opened)
     monkeypatch.setattr(watch, "LOOK_S", 0)
     return ops
 
@@ -98,8 +98,8 @@ def ops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, elsewhere: None) -> Pla
     return place
 
 
-def at(place: Place) -> Workplace:
-    return cast(Workplace, place)
+def at(place: Place) -> Session:
+    return cast(Session, place)
 
 
 def deployed(**changed: Any) -> Record:
@@ -138,7 +138,7 @@ def test_a_deploy_that_passed_stands_where_nobody_can_watch_and_says_so(ops: Pla
     release_watch.over(at(ops), "deploy v3.0.0", "ann", QUIET)
     assert release_watch.collect(at(ops), QUIET) == []
     with pytest.raises(HostUnreachable):
-        release_watch.shown(at(ops))
+        release_watch.read_watch(at(ops))
 
 
 def test_a_stack_without_a_host_that_watches_is_not_asked(ops: Place) -> None:
@@ -147,7 +147,7 @@ def test_a_stack_without_a_host_that_watches_is_not_asked(ops: Place) -> None:
     assert release_watch.collect(at(place), QUIET) == [] and place.asked == []
     assert release_watch.collect(at(ops), QUIET, unreached=["ops"]) == [] and ops.asked == []
     with pytest.raises(TillError, match="no host with the role monitoring"):
-        release_watch.shown(at(place))
+        release_watch.read_watch(at(place))
 
 
 def test_what_the_watch_did_becomes_a_record_papers_and_an_entry_once(ops: Place, tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_what_the_watch_did_becomes_a_record_papers_and_an_entry_once(ops: Place
 
 
 def test_two_tills_at_once_leave_one_record_of_one_rollback(ops: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    closed, together = deploy_documents.closed, threading.Barrier(2)
+    closed, together = deploy_documents.close_record, threading.Barrier(2)
 
     def slowly(*given: Any) -> dict[str, str]:
         time.sleep(0.3)
@@ -181,7 +181,7 @@ def test_two_tills_at_once_leave_one_record_of_one_rollback(ops: Place, monkeypa
         together.wait(10)
         return release_watch.collect(at(ops), QUIET)
 
-    monkeypatch.setattr(deploy_documents, "closed", slowly)
+    monkeypatch.setattr(deploy_documents, "close_record", slowly)
     with ThreadPoolExecutor(2) as both:
         names = [one.result(30) for one in [both.submit(collected) for _ in range(2)]]
     assert sorted(map(len, names)) == [0, 1]
@@ -208,8 +208,8 @@ def test_a_till_that_is_killed_while_it_writes_is_made_up_for(ops: Place, monkey
 def test_who_never_gets_the_turn_to_write_says_so_and_the_verb_goes_on(
     ops: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = local_lock.records
-    monkeypatch.setattr(local_lock, "records", lambda path: real(path, within_s=0.1))
+    real = local_lock.hold_records_lock
+    monkeypatch.setattr(local_lock, "hold_records_lock", lambda path: real(path, within_s=0.1))
     with real(paths.records_lock_file("lab")):
         assert release_watch.collect(at(ops), QUIET) == []
     assert len(release_watch.collect(at(ops), QUIET)) == 1
@@ -289,7 +289,7 @@ def test_the_verb_looks_on_until_the_watch_ends_and_tells_what_it_did(
         return {name: found[name] for found in [next(looks)] for name in ("watch", "look")}
 
     verb.answers["results"] = []
-    monkeypatch.setattr(release_watch, "shown", shown)
+    monkeypatch.setattr(release_watch, "read_watch", shown)
     done = CliRunner().invoke(till, ["watch", "lab"], env={"COLUMNS": "200"})
     assert done.exit_code == 0
     # A line where something is new, and the last one.

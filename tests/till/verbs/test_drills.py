@@ -12,12 +12,12 @@ import pytest
 
 from till import paths
 from till.changes import journal, journal_head
-from till.hosts.session import Workplace
+from till.hosts.session import Session
 from till.recovery.drills import host_unit, restore
 from till.verbs import drills
 
 RESULTS = [{"name": f"restore-{number}", "at": f"179563410{number}"} for number in range(2)]
-NOBODY = cast(Workplace, None)
+NOBODY = cast(Session, None)
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from infra.contract import Role
 from till.hosts import programs
-from till.hosts.session import Workplace
+from till.hosts.session import Session
 from till.rollout.counts import NOTHING, Counts, since
 
 TIMEOUT_S = 15
@@ -35,7 +35,7 @@ class Reading:
 
 
 def read(
-    workplace: Workplace, limits_s: Mapping[str, float], unasked: Iterable[str], window_s: float
+    workplace: Session, limits_s: Mapping[str, float], unasked: Iterable[str], window_s: float
 ) -> dict[Place, Reading]:
     """By host and slot; one that told nothing within the window is missing. Raises HostUnreachable, TillError.
 
@@ -44,7 +44,7 @@ def read(
     contract = workplace.contract
     host = programs.host_with(contract, Role.MONITORING).name
     selector = f'{{job=~"traffic|slots",__name__=~"{"|".join(NAMES)}"}}[{window_s:g}s]'
-    told = programs.ask(
+    told = programs.run_host_program(
         workplace, host, "metrics", selector, timeout_s=TIMEOUT_S, next_command=f"till status {contract.stack}"
     )
     return readings(told["result"], told["now"], limits_s, set(unasked))
@@ -102,7 +102,7 @@ def _some(requests: float, bad: float) -> Counts:
 
 
 @dataclass
-class Tally:
+class CounterSum:
     """What slots on several hosts have counted together since the first reading; programs may start anew meanwhile."""
 
     places: tuple[Place, ...]

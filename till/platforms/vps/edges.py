@@ -10,7 +10,7 @@ from typing import Any
 from infra.contract import Host, Role
 from till.errors import HostUnreachable, TillError
 from till.hosts import programs
-from till.hosts.session import Workplace
+from till.hosts.session import Session
 from till.observe import probe
 
 TIMEOUT_S = 30
@@ -44,7 +44,7 @@ class Edges:
     `token`: of the change that calls; a host that a newer change has written to refuses it (docs/adr/0020).
     """
 
-    def __init__(self, workplace: Workplace, token: int) -> None:
+    def __init__(self, workplace: Session, token: int) -> None:
         self._workplace, self._fence = workplace, f"--fence={token}"
         self.hosts = [host for host in workplace.contract.hosts if Role.EDGE in host.roles]
 
@@ -101,7 +101,7 @@ class Edges:
 
         def one(host: Host) -> dict[str, Any] | TillError:
             try:
-                told: dict[str, Any] = programs.ask(
+                told: dict[str, Any] = programs.run_host_program(
                     self._workplace, host.name, "slots", *words(host), timeout_s=timeout_s, next_command=again
                 )
             except TillError as reason:

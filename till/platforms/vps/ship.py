@@ -6,7 +6,7 @@ from infra.contract import Contract
 from till.errors import GateSaidNo
 from till.hosts import play
 from till.hosts.play_result import PlayResult
-from till.hosts.session import Workplace
+from till.hosts.session import Session
 from till.paths import release_dir
 from till.progress import Progress
 from till.releases import release
@@ -16,7 +16,7 @@ HEALTH_GATE = "Start and wait for health"
 
 
 def run(
-    workplace: Workplace, manifest: release.Manifest, progress: Progress, check: bool = False, diff: bool = False
+    workplace: Session, manifest: release.Manifest, progress: Progress, check: bool = False, diff: bool = False
 ) -> PlayResult:
     """Upload, check, unpack, start, on all hosts or for nobody."""
     stack, version = workplace.contract.stack, manifest.version

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from infra.contract import Host, Role
 from till.errors import TillError
 from till.hosts import programs
-from till.hosts.session import Workplace
+from till.hosts.session import Session
 from till.observe import probe
 
 STATE_FILE = "/var/lib/till/slots.json"
@@ -36,7 +36,7 @@ def parse(text: str) -> Slots:
     return Slots(found.get("active"), found.get("blue"), found.get("green"))
 
 
-def read(workplace: Workplace) -> dict[str, Slots]:
+def read(workplace: Session) -> dict[str, Slots]:
     """Every app host's slots; raises HostUnreachable naming those that can't be asked."""
 
     def one(place: Host) -> Slots:

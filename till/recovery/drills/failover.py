@@ -9,7 +9,7 @@ from typing import Any
 from infra.contract import Contract
 from till.errors import GateSaidNo, HostUnreachable, Interrupted, Refused, TillError, UsageError
 from till.hosts import programs
-from till.hosts.session import Workplace
+from till.hosts.session import Session
 from till.policy import host_policy, thresholds
 from till.progress import Progress
 from till.records import drill_page
@@ -38,7 +38,7 @@ def refuse_unconfirmed(contract: Contract, fault: str, override: str, confirmati
         )
 
 
-def refuse_unwell(workplace: Workplace, progress: Progress) -> None:
+def refuse_unwell(workplace: Session, progress: Progress) -> None:
     """Raises as a planned move to another site would, and where a host or an edge is away."""
     contract, seen = workplace.contract, failover.look(workplace)
     again = f"till status {contract.stack}"
@@ -57,7 +57,7 @@ def refuse_unwell(workplace: Workplace, progress: Progress) -> None:
         raise GateSaidNo(f"edge {edge} answers {told or 'nothing'}; nothing is broken further", again)
 
 
-def run(workplace: Workplace, fault: str, override: str, progress: Progress) -> dict[str, Any]:
+def run(workplace: Session, fault: str, override: str, progress: Progress) -> dict[str, Any]:
     """Hold a drill. Returns its result with the report's path.
 
     Raises GateSaidNo with the result of one that failed or broke a limit, and without one where something was not
@@ -68,7 +68,7 @@ def run(workplace: Workplace, fault: str, override: str, progress: Progress) -> 
     host_unit.refuse_second(workplace)
     before = {result["name"] for result in host_unit.results(workplace, KIND)}
     by = f"{getpass.getuser()}@{socket.gethostname()}"
-    told = programs.ask(
+    told = programs.run_host_program(
         workplace, host, PROGRAM, "request", fault, "--override", override, "--by", by,
         timeout_s=thresholds()["drill_failover"]["request_deadline_s"], next_command=f"till status {stack}",
     )  # fmt: skip
@@ -83,10 +83,10 @@ def run(workplace: Workplace, fault: str, override: str, progress: Progress) -> 
             "the drill was interrupted; every fault is healed, or heals itself within the minute",
             f"till status {stack}, and where the leader moved: till failback {stack}",
         ) from None
-    return judged(stack, host_unit.newest(workplace, UNIT, KIND, before))
+    return report_result(stack, host_unit.newest(workplace, UNIT, KIND, before))
 
 
-def judged(stack: str, result: dict[str, Any]) -> dict[str, Any]:
+def report_result(stack: str, result: dict[str, Any]) -> dict[str, Any]:
     """The result with its report written, without what only the plot needs; GateSaidNo when it is not ok.
 
     The host judged it by the limits of thresholds.yml, so that alerts go by the same.

@@ -9,7 +9,7 @@ from typing import Any
 from infra.contract import Role
 from till.errors import TillError
 from till.hosts import programs
-from till.hosts.session import Workplace
+from till.hosts.session import Session
 from till.progress import Progress
 
 RESULTS = "/var/lib/till/drills"
@@ -18,11 +18,11 @@ RUNNING = ("activating", "active", "deactivating", "reloading")
 UNITS = "'till-drill-*.service'"
 
 
-def host(workplace: Workplace) -> str:
+def host(workplace: Session) -> str:
     return programs.host_with(workplace.contract, Role.BACKUP_REPOSITORY).name
 
 
-def refuse_second(workplace: Workplace) -> None:
+def refuse_second(workplace: Session) -> None:
     """Raises TillError while any drill is under way: two would measure each other."""
     where, stack = host(workplace), workplace.contract.stack
     told = workplace.ssh(where, f"systemctl list-units --plain --no-legend --state={','.join(RUNNING)} {UNITS}")
@@ -31,7 +31,7 @@ def refuse_second(workplace: Workplace) -> None:
         raise TillError(f"{told.stdout.split()[0]} is under way on {where}", f"till drill list {stack}")
 
 
-def results(workplace: Workplace, kind: str) -> list[dict[str, Any]]:
+def results(workplace: Session, kind: str) -> list[dict[str, Any]]:
     """Every result of a kind ("restore", "failover") that the host keeps, oldest first; those of timers, too."""
     where = host(workplace)
     done = workplace.ssh(where, f"sh -c 'cat {RESULTS}/{kind}-*.json 2>/dev/null || true'")
@@ -44,7 +44,7 @@ def results(workplace: Workplace, kind: str) -> list[dict[str, Any]]:
     return sorted(found, key=lambda one: float(one["at"]))
 
 
-def follow(workplace: Workplace, unit: str, kind: str, deadline_s: float, progress: Progress) -> None:
+def follow(workplace: Session, unit: str, kind: str, deadline_s: float, progress: Progress) -> None:
     """Say each phase as it begins, until the unit has ended; a lost connection is tried again until the deadline."""
     where, deadline, said = host(workplace), time.monotonic() + deadline_s, ""
     asked = f"systemctl show --property=ActiveState --value {unit}; cat /run/till-drill-{kind}.json 2>/dev/null || true"
@@ -61,7 +61,7 @@ def follow(workplace: Workplace, unit: str, kind: str, deadline_s: float, progre
     raise TillError(f"the drill on {where} goes on after its deadline", f"ssh {where} systemctl status {unit}")
 
 
-def newest(workplace: Workplace, unit: str, kind: str, before: set[str]) -> dict[str, Any]:
+def newest(workplace: Session, unit: str, kind: str, before: set[str]) -> dict[str, Any]:
     """The result that was not there before; raises TillError when the drill left none."""
     new = [result for result in results(workplace, kind) if result["name"] not in before]
     if not new:
@@ -70,6 +70,6 @@ def newest(workplace: Workplace, unit: str, kind: str, before: set[str]) -> dict
     return new[-1]
 
 
-def stop(workplace: Workplace, unit: str) -> None:
+def stop(workplace: Session, unit: str) -> None:
     """End it; the unit cleans up after itself."""
     workplace.ssh(host(workplace), f"systemctl stop {unit}", timeout_s=120)

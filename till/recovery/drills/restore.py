@@ -6,7 +6,7 @@ from typing import Any
 
 from till.errors import GateSaidNo, Interrupted, TillError
 from till.hosts import programs
-from till.hosts.session import Workplace
+from till.hosts.session import Session
 from till.policy import thresholds
 from till.progress import Progress
 from till.records import drill_page
@@ -16,7 +16,7 @@ KIND = "restore"
 UNITS = {1: "till-drill-restore.service", 2: "till-drill-restore-offsite.service"}
 
 
-def run(workplace: Workplace, repository: int, progress: Progress) -> dict[str, Any]:
+def run(workplace: Session, repository: int, progress: Progress) -> dict[str, Any]:
     """Hold a drill. Returns its result with the report's path; GateSaidNo carries the result of one that failed."""
     host, stack, name = host_unit.host(workplace), workplace.contract.stack, UNITS[repository]
     host_unit.refuse_second(workplace)
@@ -30,10 +30,10 @@ def run(workplace: Workplace, repository: int, progress: Progress) -> dict[str, 
     except KeyboardInterrupt:
         host_unit.stop(workplace, name)
         raise Interrupted("the drill was interrupted and has been cleaned up", f"till drill restore {stack}") from None
-    return judged(stack, host_unit.newest(workplace, name, KIND, before))
+    return report_result(stack, host_unit.newest(workplace, name, KIND, before))
 
 
-def judged(stack: str, result: dict[str, Any]) -> dict[str, Any]:
+def report_result(stack: str, result: dict[str, Any]) -> dict[str, Any]:
     """The result with its report written; GateSaidNo when it did not prove the backups or broke a limit."""
     limits = thresholds()["drill_restore"]
     reasons = [] if result["ok"] else [str(result.get("reason", "it ended without a reason"))]

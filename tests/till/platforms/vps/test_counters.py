@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from till.platforms.vps.counters import Reading, Tally, readings
+from till.platforms.vps.counters import CounterSum, Reading, readings
 from till.rollout.counts import Counts
 
 NOW = 1000.0
@@ -73,14 +73,14 @@ def read(**requests: int) -> dict[tuple[str, str], Reading]:
 
 
 def test_a_tally_counts_from_its_first_reading_on_and_through_restarts() -> None:
-    tally = Tally((("alpha", "green"), ("bravo", "green")))
+    tally = CounterSum((("alpha", "green"), ("bravo", "green")))
     for reading in (read(alpha=100, bravo=50), read(alpha=110, bravo=55), read(alpha=3, bravo=60)):
         assert tally.add(reading, 5)
     assert tally.total["errors"] == Counts(10 + 5 + 3 + 5)
 
 
 def test_a_tally_takes_nothing_where_a_slot_is_missing_or_stale() -> None:
-    tally = Tally((("alpha", "green"), ("bravo", "green")))
+    tally = CounterSum((("alpha", "green"), ("bravo", "green")))
     assert tally.add(read(alpha=1, bravo=1), 5)
     assert not tally.add(read(alpha=9), 5)
     assert not tally.add(read(alpha=9, bravo=9), 0.5)

@@ -33,7 +33,7 @@ class Hosts:
 @pytest.fixture
 def hosts(monkeypatch: pytest.MonkeyPatch) -> Hosts:
     found = Hosts()
-    monkeypatch.setattr(programs, "ask", found.ask)
+    monkeypatch.setattr(programs, "run_host_program", found.ask)
     return found
 
 
