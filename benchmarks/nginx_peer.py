@@ -63,12 +63,12 @@ rm -rf {FOLDER}
 
 
 @contextmanager
-def beside(workplace: Session, host: str) -> Iterator[str]:
+def beside(session: Session, host: str) -> Iterator[str]:
     """The command that leads its traffic to the other slot. Raises TillError where it can't be installed."""
-    done = workplace.ssh(host, shlex.join(["sh", "-c", BEGIN]), timeout_s=INSTALL_TIMEOUT_S)
+    done = session.ssh(host, shlex.join(["sh", "-c", BEGIN]), timeout_s=INSTALL_TIMEOUT_S)
     try:
         if done.returncode:
             raise TillError(f"nginx on {host}: {done.stderr.strip()[-300:]}")
         yield shlex.join(["sh", "-c", SWITCH])
     finally:
-        workplace.ssh(host, shlex.join(["sh", "-c", END]), timeout_s=INSTALL_TIMEOUT_S)
+        session.ssh(host, shlex.join(["sh", "-c", END]), timeout_s=INSTALL_TIMEOUT_S)

@@ -42,12 +42,12 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
     load_before = os.getloadavg()[0]
     serving, warm, before = switching.prepared(contract, progress)
     with (
-        open_session(contract) as workplace,
-        change(options.stack, "benchmark switch", progress, redact.of(contract), workplace),
-        fleet_lock.hold_fleet_lock(workplace, "benchmark switch") as held,
+        open_session(contract) as session,
+        change(options.stack, "benchmark switch", progress, redact.of(contract), session),
+        fleet_lock.hold_fleet_lock(session, "benchmark switch") as held,
     ):
         deadline = time.monotonic() + options.limit_s
-        bench = switching.Bench(workplace, Edges(workplace, held.token), held.check, options.per_s, deadline)
+        bench = switching.Bench(session, Edges(session, held.token), held.check, options.per_s, deadline)
         try:
             progress.say("visits without a switch")
             without = bench.visited(options.calm_s)

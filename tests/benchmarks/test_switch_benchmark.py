@@ -136,8 +136,8 @@ class NoVisits:
 
 def bench(edges: Any, monkeypatch: pytest.MonkeyPatch, for_s: float = 60) -> switching.Bench:
     monkeypatch.setattr(switching, "VisitsApart", NoVisits)
-    workplace: Any = SimpleNamespace(contract=SimpleNamespace(stack="lab"))
-    return switching.Bench(workplace, edges, lambda: None, 40, time.monotonic() + for_s)
+    session: Any = SimpleNamespace(contract=SimpleNamespace(stack="lab"))
+    return switching.Bench(session, edges, lambda: None, 40, time.monotonic() + for_s)
 
 
 def test_deploys_and_rollbacks_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +197,7 @@ def test_a_twin_is_deployed_where_no_good_release_is_warm(
 ) -> None:
     made, deployed = list[str](), list[str]()
     monkeypatch.setattr(switching, "open_session", lambda _contract: nullcontext())
-    monkeypatch.setattr(switching.slots, "read", lambda _workplace: {"a": Slots("blue", BLUE, warm)})
+    monkeypatch.setattr(switching.slots, "read", lambda _session: {"a": Slots("blue", BLUE, warm)})
     monkeypatch.setattr(switching.release, "is_built", lambda *_: built)
     monkeypatch.setattr(switching.deploy_record, "every", lambda _stack: [])
     monkeypatch.setattr(switching.rollback, "voided", lambda _records: voided)

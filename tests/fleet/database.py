@@ -50,8 +50,8 @@ def until(what: str | Callable[[], str], holds: Callable[[], Any], deadline_s: f
 def faults() -> list[str]:
     """What `till backup list` finds not as policy wants it; that nobody could tell is one."""
     try:
-        with open_session(stack.contract(STACK)) as workplace:
-            return list(backup.facts(workplace)["faults"])
+        with open_session(stack.contract(STACK)) as session:
+            return list(backup.facts(session)["faults"])
     except TillError as reason:
         return [reason.message]
 
@@ -93,8 +93,8 @@ def switch_over(old: str, new: str) -> None:
 
 def leads(lab: Contract) -> str:
     """The host whose database leads; "" when none does."""
-    with open_session(lab) as workplace:
-        return restore.leader(workplace)
+    with open_session(lab) as session:
+        return restore.leader(session)
 
 
 def leader(lab: Contract) -> str:
@@ -133,8 +133,8 @@ def well_told(deadline_s: float = 60, look: Callable[[], dict[str, Any]] = told_
 def well_again(lab: Contract, deadline_s: float = 240) -> None:
     """Wait until `till status` would find nothing wrong."""
     deadline = time.monotonic() + deadline_s
-    with open_session(lab) as workplace:
-        while not (told := status.of(workplace))["ok"]:
+    with open_session(lab) as session:
+        while not (told := status.of(session))["ok"]:
             assert time.monotonic() < deadline, f"the fleet is not well: {told['faults']}"
             time.sleep(2)
 
@@ -150,8 +150,8 @@ def home(lab: Contract) -> None:
 
 def followed_site(lab: Contract) -> str:
     """The leader's site where nothing is wrong and every nameserver leads to it; else ""."""
-    with open_session(lab) as workplace:
-        told = status.of(workplace)
+    with open_session(lab) as session:
+        told = status.of(session)
     led = site_of(lab, told["database"]["leader"]) if told["database"]["leader"] else ""
     return led if told["ok"] and told["dns"]["sites"] == [led] else ""
 
@@ -191,7 +191,7 @@ def write_wal(lab: Contract, segments: int = 1) -> None:
 
 
 def archived(lab: Contract) -> Any:
-    with open_session(lab) as workplace:
-        told = workplace.ssh(restore.leader(workplace) or "ops", "/opt/till-host/current/bin/wal-archive facts")
+    with open_session(lab) as session:
+        told = session.ssh(restore.leader(session) or "ops", "/opt/till-host/current/bin/wal-archive facts")
     facts = json.loads(told.stdout or "{}")
     return facts.get("leads") and not facts["ready_files"] and not facts["failing"]

@@ -177,8 +177,8 @@ def site_of_leader(lab: Contract) -> str:
 
 
 def lag_mb(lab: Contract, name: str) -> float:
-    with open_session(lab) as workplace:
+    with open_session(lab) as session:
         lag = next(
-            one["lag_mb"] for one in replication.read_replication_status(workplace)["members"] if one["name"] == name
+            one["lag_mb"] for one in replication.read_replication_status(session)["members"] if one["name"] == name
         )
     return float(lag) if isinstance(lag, (int, float)) else 0.0

@@ -37,8 +37,8 @@ TAGS = "pgbackrest,postgres,backup_repository,restore,drills,monitoring"
 
 
 def converge(contract: Contract) -> int:
-    with open_session(contract, artefacts.variables()) as workplace:
-        result = play.run(workplace, "provision.yml", Progress(), tags=TAGS)
+    with open_session(contract, artefacts.variables()) as session:
+        result = play.run(session, "provision.yml", Progress(), tags=TAGS)
     result.raise_for_failure(contract, "see the log")
     return sum(result.changed.values())
 

@@ -60,10 +60,10 @@ def missing_secrets(contract: Contract) -> list[str]:
     return [name for name in empty if contract.backup_offsite or not name.startswith(OFFSITE)]
 
 
-def read(workplace: Session, manifest: Manifest) -> dict[str, Any]:
+def read(session: Session, manifest: Manifest) -> dict[str, Any]:
     """Every fact of checks.py, by the check's name; raises TillError where the journal's chain is broken."""
-    contract = workplace.contract
-    told, seen = entries(contract.stack), status.of(workplace)
+    contract = session.contract
+    told, seen = entries(contract.stack), status.of(session)
     new = first(told)
     served, data = seen["versions"], seen["database"]
     # The first release is what mends that none is served.
@@ -73,17 +73,17 @@ def read(workplace: Session, manifest: Manifest) -> dict[str, Any]:
         "tests": manifest.tests_passed,
         "staging": _had(lambda: {"sha256": manifest.sha256, "entries": entries(_limits()["staging_stack"])}),
         "secrets": missing_secrets(contract),
-        "journal": _had(lambda: journal_head.compare(told, journal_head.read(workplace)[0])),
+        "journal": _had(lambda: journal_head.compare(told, journal_head.read(session)[0])),
         "database": {"leader": data["leader"], "faults": replication.behind(contract, data["members"])},
         "certificates": seen["certificates"],
         "status": [fault for fault in seen["faults"] if fault not in unserved],
         "edges": {"first": new, "served": served},
         "directus": health,
         "paypal": health,
-        "logs": _had(lambda: _logs(workplace)),
-        "alerts": _had(lambda: _alerts(workplace)),
-        "backups": _had(lambda: {"first": new, **_backups(workplace)}),
-        "drill": _had(lambda: {"first": new, "results": host_unit.results(workplace, restore.KIND)}),
+        "logs": _had(lambda: _logs(session)),
+        "alerts": _had(lambda: _alerts(session)),
+        "backups": _had(lambda: {"first": new, **_backups(session)}),
+        "drill": _had(lambda: {"first": new, "results": host_unit.results(session, restore.KIND)}),
         "window": host_policy()["policy_deployment_window"][contract.environment],
     }
 
@@ -123,22 +123,22 @@ def _health(contract: Contract) -> dict[str, dict[str, Any] | None]:
     return probe.at_once(one, [host for host in contract.hosts if Role.EDGE in host.roles])
 
 
-def _backups(workplace: Session) -> dict[str, Any]:
-    found = backup.facts(workplace)
+def _backups(session: Session) -> dict[str, Any]:
+    found = backup.facts(session)
     return {"age_s": found["age_s"], "faults": found["faults"]}
 
 
-def _logs(workplace: Session) -> str:
-    host = programs.host_with(workplace.contract, Role.LOG_STORE).name
-    done = workplace.ssh(host, LOG_STORE, timeout_s=_limits()["request_timeout_s"])
-    programs.require_reached(host, done.returncode, done.stderr, f"till status {workplace.contract.stack}")
+def _logs(session: Session) -> str:
+    host = programs.host_with(session.contract, Role.LOG_STORE).name
+    done = session.ssh(host, LOG_STORE, timeout_s=_limits()["request_timeout_s"])
+    programs.require_reached(host, done.returncode, done.stderr, f"till status {session.contract.stack}")
     return "" if done.returncode == 0 else f"the log store on {host} is {(done.stdout or done.stderr).strip()[-200:]}"
 
 
-def _alerts(workplace: Session) -> dict[str, Any]:
-    host = programs.host_with(workplace.contract, Role.MONITORING).name
-    done = workplace.ssh(host, shlex.join(["python3", "-c", RULES]), timeout_s=_limits()["request_timeout_s"])
-    programs.require_reached(host, done.returncode, done.stderr, f"till status {workplace.contract.stack}")
+def _alerts(session: Session) -> dict[str, Any]:
+    host = programs.host_with(session.contract, Role.MONITORING).name
+    done = session.ssh(host, shlex.join(["python3", "-c", RULES]), timeout_s=_limits()["request_timeout_s"])
+    programs.require_reached(host, done.returncode, done.stderr, f"till status {session.contract.stack}")
     if done.returncode != 0:
         raise TillError(f"Prometheus on {host} does not answer: {done.stderr.strip()[-200:]}")
     return alerts(json.loads(done.stdout))

@@ -27,11 +27,11 @@ def change(
     verb: str,
     progress: Progress,
     redactor: redact.Redactor | None = None,
-    workplace: Session | None = None,
+    session: Session | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Hold the stack's lock and write one journal entry, however the block ends. The block fills in the facts.
 
-    With a workplace, the journal's head is kept on the stack, too; where that fails it is told, and the change stands.
+    With a session, the journal's head is kept on the stack, too; where that fails it is told, and the change stands.
     """
     began, facts = time.monotonic(), dict[str, Any]()
     with local_lock.hold_local_lock(lock_file(name), verb):
@@ -42,15 +42,15 @@ def change(
             if isinstance(reason, TillError):
                 facts |= {name: value for name, value in reason.facts.items() if name in KEPT_FACTS}
             facts["reason"] = redactor.scrub(told) if redactor else told.splitlines()[0]
-            _note(name, verb, False, facts, began, workplace, progress)
+            _note(name, verb, False, facts, began, session, progress)
             raise
-        _note(name, verb, True, facts, began, workplace, progress)
+        _note(name, verb, True, facts, began, session, progress)
 
 
 def _note(
-    name: str, verb: str, ok: bool, facts: dict[str, Any], began: float, workplace: Session | None, progress: Progress
+    name: str, verb: str, ok: bool, facts: dict[str, Any], began: float, session: Session | None, progress: Progress
 ) -> None:
     facts.setdefault("duration_s", round(time.monotonic() - began, 1))
     journal.append(journal_file(name), verb, ok, facts)
-    if workplace is not None and (warning := journal_head.push(workplace)):
+    if session is not None and (warning := journal_head.push(session)):
         progress.say(f"warning: {warning}")

@@ -36,10 +36,10 @@ def _now() -> float:
 class LockHold:
     """The lock in etcd while it is held. `token` rises from one holder to the next; 0: it is not held in etcd."""
 
-    def __init__(self, workplace: Session, words: list[str], policy: dict[str, Any]) -> None:
+    def __init__(self, session: Session, words: list[str], policy: dict[str, Any]) -> None:
         self.token, self.lost, self.why = 0, threading.Event(), ""
-        self._workplace, self._words, self._policy = workplace, words, policy
-        self._road: LockConnection | None = None
+        self._session, self._words, self._policy = session, words, policy
+        self._connection: LockConnection | None = None
         self._until = math.inf
         self._over = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="lease", daemon=True)
@@ -49,47 +49,49 @@ class LockHold:
         if _now() >= self._until:
             self._lose("it could not be renewed in time")
         if self.lost.is_set():
-            stack = self._workplace.contract.stack
+            stack = self._session.contract.stack
             raise TillError(f"this change has lost the lock of stack {stack}: {self.why}", f"till status {stack}")
 
     def take(self) -> None:
         """Take it and keep it; raises Refused, HostUnreachable, or TillError where etcd has no majority."""
-        stack, began = self._workplace.contract.stack, _now()
-        self._road, told = self._asked(self._words)
+        stack, began = self._session.contract.stack, _now()
+        self._connection, told = self._asked(self._words)
         if "refused" in told:
-            self._road.end()
+            self._connection.end()
             raise _Taken(told["refused"], stack, self._policy["lifetime_s"])
         self.token, self._until = int(told["token"]), began + self._policy["lifetime_s"]
         self._keeper.start()
 
     def end(self) -> None:
         """Give it back; what can't be given back ends by itself."""
-        if self._road is None or not self.token:
+        if self._connection is None or not self.token:
             return
         self._over.set()
         self._keeper.join(self._policy["start_deadline_s"])
         if self._keeper.is_alive() or self.lost.is_set():
-            self._road.end()
+            self._connection.end()
         else:
-            self._road.leave(self._policy["answer_deadline_s"])
+            self._connection.leave(self._policy["answer_deadline_s"])
 
     def _keep(self) -> None:
         while not self.lost.is_set() and not self._over.wait(self._policy["beat_s"]):
-            assert self._road is not None
+            assert self._connection is not None
             began = _now()
-            self._road.say("beat")
-            told = self._road.answer(self._policy["answer_deadline_s"])
+            self._connection.say("beat")
+            told = self._connection.answer(self._policy["answer_deadline_s"])
             if not self._decided(told, began):
                 self._resume()
 
     def _resume(self) -> None:
         """Go on by whichever member can still renew it."""
         while not self._over.is_set() and not self.lost.is_set():
-            assert self._road is not None
-            self._road.end()
+            assert self._connection is not None
+            self._connection.end()
             began = _now()
             try:
-                self._road, told = self._asked([*self._words, f"--resume={self.token}"], last=self._road.host)
+                self._connection, told = self._asked(
+                    [*self._words, f"--resume={self.token}"], last=self._connection.host
+                )
             except TillError as reason:
                 if _now() >= self._until:
                     self._lose(reason.message)
@@ -119,7 +121,7 @@ class LockHold:
         """Members that answer. `last` was silent just now: to look for it would take time from the others."""
         timeout_s = self._policy["reach_timeout_s"]
         try:
-            yield from reachable_members(self._workplace, timeout_s, without=last)
+            yield from reachable_members(self._session, timeout_s, without=last)
         except HostUnreachable:
             if not last:
                 raise
@@ -130,13 +132,13 @@ class LockHold:
         """The first member that decides, `last` asked last; raises HostUnreachable or TillError when none does."""
         faults, not_there = [], False
         for host in self._members(last):
-            road = LockConnection(self._workplace, host, *words)
-            told = road.answer(self._policy["start_deadline_s"])
+            connection = LockConnection(self._session, host, *words)
+            told = connection.answer(self._policy["start_deadline_s"])
             if any(word in told for word in DECIDED):
-                return road, told
-            faults.append(road.fault())
-            not_there |= road.not_there
-        stack = self._workplace.contract.stack
+                return connection, told
+            faults.append(connection.fault())
+            not_there |= connection.not_there
+        stack = self._session.contract.stack
         raise TillError(
             f"the lock of stack {stack} can't be held in etcd: {'; '.join(faults)}",
             f"till provision {stack}" if not_there else f"till status {stack}",
@@ -169,18 +171,18 @@ def place(stack: str) -> str:
 
 
 @contextmanager
-def hold_fleet_lock(workplace: Session, verb: str, progress: Progress | None = None) -> Iterator[LockHold]:
+def hold_fleet_lock(session: Session, verb: str, progress: Progress | None = None) -> Iterator[LockHold]:
     """Hold the stack's lock in etcd; this machine's own is held by the caller.
 
     Raises Refused naming the holder. Where policy says that a verb does not need etcd, it goes on without and says so.
     """
-    policy, stack = thresholds()["lease"], workplace.contract.stack
+    policy, stack = thresholds()["lease"], session.contract.stack
     here, since = place(stack), datetime.now(UTC).isoformat(timespec="seconds")
     said = {"verb": verb, "by": getpass.getuser(), "host": socket.gethostname(), "since": since, "place": here}
     words = [f"--{key}={value}" for key, value in said.items()] + [f"--lifetime-s={policy['lifetime_s']}"]
     patience = _now() + policy["lifetime_s"] + policy["beat_s"]
     while True:
-        lease = LockHold(workplace, words, policy)
+        lease = LockHold(session, words, policy)
         try:
             lease.take()
             break

@@ -80,23 +80,23 @@ def compare(entries: list[dict[str, Any]], kept: list[dict[str, Any]]) -> Compar
     return Comparison("same", f"all {agreed} entries are those whose head is kept")
 
 
-def push(workplace: Session) -> str:
+def push(session: Session) -> str:
     """Keep the head of a stack's journal on the stack; "", or why it could not be kept. Never raises TillError."""
-    stack = workplace.contract.stack
+    stack = session.contract.stack
     try:
         line = json.dumps(head(stack, journal.read(journal_file(stack)), controller()), sort_keys=True)
         # With a line break before it, too: a line that a full disk cut off spoils no other.
         write = f"umask 077; printf '\\n%s\\n' {shlex.quote(line)} >> {HEADS}"
-        _ask(workplace, f"mkdir -p {PurePosixPath(HEADS).parent} && {write}")
+        _ask(session, f"mkdir -p {PurePosixPath(HEADS).parent} && {write}")
     except TillError as reason:
         return f"the journal's head is not kept on the stack: {reason.message}"
     return ""
 
 
-def read(workplace: Session) -> tuple[list[dict[str, Any]], list[str]]:
+def read(session: Session) -> tuple[list[dict[str, Any]], list[str]]:
     """The heads of this controller's journal, and a sentence for every other journal of the stack. Raises TillError."""
-    stack, ours = workplace.contract.stack, controller()
-    found = parsed(_ask(workplace, f"cat {HEADS} 2>/dev/null || true"), stack)
+    stack, ours = session.contract.stack, controller()
+    found = parsed(_ask(session, f"cat {HEADS} 2>/dev/null || true"), stack)
     newest = {one["controller"]: one for one in found if one["controller"] != ours}
     others = [f"{name} has {one['count']} entries of its own, the last of {one['at']}" for name, one in newest.items()]
     return [one for one in found if one["controller"] == ours], others
@@ -115,10 +115,10 @@ def parsed(text: str, stack: str) -> list[dict[str, Any]]:
     return found
 
 
-def _ask(workplace: Session, script: str) -> str:
-    host = programs.host_with(workplace.contract, Role.BACKUP_REPOSITORY).name
-    done = workplace.ssh(host, shlex.join(["sh", "-c", script]), timeout_s=thresholds()["journal"]["head_deadline_s"])
-    again = f"till status {workplace.contract.stack}"
+def _ask(session: Session, script: str) -> str:
+    host = programs.host_with(session.contract, Role.BACKUP_REPOSITORY).name
+    done = session.ssh(host, shlex.join(["sh", "-c", script]), timeout_s=thresholds()["journal"]["head_deadline_s"])
+    again = f"till status {session.contract.stack}"
     programs.require_reached(host, done.returncode, done.stderr, again)
     if done.returncode:
         raise TillError(f"host {host} says: {done.stderr.strip()[-300:]}", again)

@@ -26,10 +26,10 @@ END_S = 2.0
 class LockConnection:
     """One connection. It is never silent about its end: `answer` is {} then, and `fault` says why."""
 
-    def __init__(self, workplace: Session, host: str, *words: str) -> None:
+    def __init__(self, session: Session, host: str, *words: str) -> None:
         self.host = host
         self.not_there = False
-        self._process = workplace.talk(host, shlex.join([f"{FOLDER}/lease", "hold", *words]))
+        self._process = session.talk(host, shlex.join([f"{FOLDER}/lease", "hold", *words]))
         self._read = b""
 
     def say(self, word: str) -> None:
@@ -85,26 +85,26 @@ class LockConnection:
         return said.decode(errors="replace").strip().removeprefix("lease: ")[-600:]
 
 
-def reachable_members(workplace: Session, timeout_s: float, without: str = "") -> list[str]:
+def reachable_members(session: Session, timeout_s: float, without: str = "") -> list[str]:
     """Hosts with etcd where an SSH server answers, one of them left out; raises HostUnreachable when there is none."""
-    members = [host for host in workplace.contract.hosts if Role.ETCD in host.roles and host.name != without]
+    members = [host for host in session.contract.hosts if Role.ETCD in host.roles and host.name != without]
     told = probe.at_once(lambda host: probe.ssh(host.address, host.port, timeout_s), members)
     found = [host for host, fault in told.items() if not fault]
     if not found:
-        stack = workplace.contract.stack
+        stack = session.contract.stack
         raise HostUnreachable(f"no host with etcd can be reached by SSH: {told}", f"till status {stack}")
     return found
 
 
-def read_holder(workplace: Session, unreached: Collection[str]) -> dict[str, Any] | None:
+def read_holder(session: Session, unreached: Collection[str]) -> dict[str, Any] | None:
     """Who holds the lock in etcd, as the first member that answers says; raises TillError."""
-    members = [one.name for one in workplace.contract.hosts if Role.ETCD in one.roles and one.name not in unreached]
+    members = [one.name for one in session.contract.hosts if Role.ETCD in one.roles and one.name not in unreached]
     faults = []
     for host in members:
         try:
             told: dict[str, Any] = programs.run_host_program(
-                workplace, host, "lease", "show", timeout_s=thresholds()["lease"]["start_deadline_s"],
-                next_command=f"till status {workplace.contract.stack}",
+                session, host, "lease", "show", timeout_s=thresholds()["lease"]["start_deadline_s"],
+                next_command=f"till status {session.contract.stack}",
             )  # fmt: skip
         except TillError as reason:
             faults.append(reason.message)

@@ -16,18 +16,18 @@ from till.releases import release
 WAIT_STEP_S = 0.3
 
 
-def verify_serving(workplace: Session, manifest: release.Manifest, progress: Progress) -> dict[str, Any]:
+def verify_serving(session: Session, manifest: release.Manifest, progress: Progress) -> dict[str, Any]:
     """The gates after the switch: the release is what is served, and something can be bought."""
-    _serves(workplace, manifest)
-    contract = workplace.contract
+    _serves(session, manifest)
+    contract = session.contract
     if manifest.smoke != "purchase":
         return {}
     return purchase.run(contract, progress, until_approval=not purchase.approves(contract))
 
 
-def _serves(workplace: Session, manifest: release.Manifest) -> None:
+def _serves(session: Session, manifest: release.Manifest) -> None:
     """Wait until every edge serves the release; raises GateSaidNo at the deadline."""
-    contract, trust = workplace.contract, probe.public_trust(workplace.contract)
+    contract, trust = session.contract, probe.public_trust(session.contract)
     deadline = time.monotonic() + thresholds()["version"]["deadline_s"]
     while True:
         if manifest.version_path:

@@ -36,8 +36,8 @@ def listed(stack: str) -> dict[str, Any]:
     from till.records import post_mortem
     from till.stacks.stack import contract
 
-    with open_session(contract(stack)) as workplace:
-        every, silent = incident_records.found(workplace)
+    with open_session(contract(stack)) as session:
+        every, silent = incident_records.found(session)
     incidents = [_told(one, incident_records.write(stack, one)) for one in every]
     return {"incidents": incidents, "post_mortems": post_mortem.written(stack), "unheard": silent}
 
@@ -53,8 +53,8 @@ def shown(stack: str, name: str, progress: Progress) -> dict[str, Any]:
     if named is not None:
         # Nothing of it is on hosts, and it may be read while none answers.
         return named
-    with open_session(contract(stack)) as workplace:
-        every, silent = incident_records.found(workplace)
+    with open_session(contract(stack)) as session:
+        every, silent = incident_records.found(session)
     for host, reason in silent.items():
         progress.say(f"{host} told nothing: {reason}")
     one = incident_records.chosen(stack, sorted([*every, *begun], key=lambda known: known["began"]), name)

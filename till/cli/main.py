@@ -114,11 +114,11 @@ def deploy(
     from till.rollout import deploy
     from till.verbs import stack as stack_verbs
 
-    wish = deploy.DeployRequest(version, strategy, bake_s, override)
+    request = deploy.DeployRequest(version, strategy, bake_s, override)
     answer(
         stack,
         as_json,
-        lambda progress: stack_verbs.deploy_release(stack, wish, progress, check, diff),
+        lambda progress: stack_verbs.deploy_release(stack, request, progress, check, diff),
         line("old_version", "new_version", "verdict", "changed", "switch_s", "failed_requests"),
     )
 

@@ -93,21 +93,21 @@ def _cancelled_by_signal() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def refuse_empty_groups(workplace: Session, playbook: Path) -> None:
+def refuse_empty_groups(session: Session, playbook: Path) -> None:
     """UsageError when a play is for a group without hosts: Ansible would skip it and end well."""
     from ruamel.yaml import YAML
 
     plays = YAML(typ="safe").load(playbook.read_text())
-    for name, group in inventory.empty_groups(plays, workplace.inventory_document):
+    for name, group in inventory.empty_groups(plays, session.inventory_document):
         raise UsageError(
-            f"stack {workplace.contract.stack} has no host with the role {group}, which {playbook.name} needs ({name})",
-            f"give a host the role {group} in Pulumi.{workplace.contract.stack}.yaml,"
-            f" then .venv/bin/pulumi up -s {workplace.contract.stack}",
+            f"stack {session.contract.stack} has no host with the role {group}, which {playbook.name} needs ({name})",
+            f"give a host the role {group} in Pulumi.{session.contract.stack}.yaml,"
+            f" then .venv/bin/pulumi up -s {session.contract.stack}",
         )
 
 
 def run(
-    workplace: Session,
+    session: Session,
     playbook: str,
     progress: Progress,
     variables: dict[str, Any] | None = None,
@@ -122,24 +122,24 @@ def run(
     """
     import ansible_runner
 
-    refuse_empty_groups(workplace, folder / playbook)
+    refuse_empty_groups(session, folder / playbook)
     began = time.monotonic()
-    redactor = redactor_of(workplace.contract)
+    redactor = redactor_of(session.contract)
     result = PlayResult(playbook)
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-    log = log_dir() / f"{workplace.contract.stack}-{playbook.removesuffix('.yml')}-{stamp}.log"
+    log = log_dir() / f"{session.contract.stack}-{playbook.removesuffix('.yml')}-{stamp}.log"
     listener = _Listener(result, redactor, progress, log, diff)
-    private = workplace.folder / f"run-{time.monotonic_ns()}"
+    private = session.folder / f"run-{time.monotonic_ns()}"
     private.mkdir(mode=0o700)
     options = [*(["--check"] if check else []), *(["--diff"] if diff else []), *(["--tags", tags] if tags else [])]
     variables_file = private / "variables.json"
     variables_file.write_text(json.dumps(variables or {}))
-    with _cancelled_by_signal() as received, _only(_environment(workplace)):
+    with _cancelled_by_signal() as received, _only(_environment(session)):
         runner = ansible_runner.interface.init_runner(
             private_data_dir=str(private),
             project_dir=str(folder),
             playbook=str(folder / playbook),
-            inventory=str(workplace.inventory),
+            inventory=str(session.inventory),
             cmdline=shlex.join([*options, "-e", f"@{variables_file}"]),
             envvars={},
             settings={"pexpect_timeout": POLL_S, "suppress_ansible_output": True, "idle_timeout": IDLE_TIMEOUT_S},
@@ -153,7 +153,7 @@ def run(
     result.duration_s = round(time.monotonic() - began, 1)
     if received:
         # A worker that goes on would work against what is done next.
-        processes.end(workplace.folder)
+        processes.end(session.folder)
         raise Interrupted(
             f"{playbook} was interrupted",
             "run the same command again: it converges",
@@ -167,12 +167,12 @@ def run(
     return result
 
 
-def _environment(workplace: Session) -> dict[str, str]:
-    allowed = workplace.environment()
+def _environment(session: Session) -> dict[str, str]:
+    allowed = session.environment()
     return {
         **allowed,
         "PATH": f"{Path(sys.executable).parent}:{allowed.get('PATH', os.defpath)}",
-        "ANSIBLE_CONFIG": str(workplace.config),
+        "ANSIBLE_CONFIG": str(session.config),
         # ansible-runner would switch it off.
         "ANSIBLE_HOST_KEY_CHECKING": "True",
         "ANSIBLE_NOCOLOR": "True",

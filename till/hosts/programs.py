@@ -28,20 +28,20 @@ def host_with(contract: Contract, role: Role) -> Host:
 
 
 def run_host_program(
-    workplace: Session, host: str, program: str, *arguments: str, timeout_s: int, next_command: str
+    session: Session, host: str, program: str, *arguments: str, timeout_s: int, next_command: str
 ) -> Any:
     """The program's answer. Raises HostUnreachable, or TillError with the program's own words."""
     words = [f"{FOLDER}/{program}", *arguments]
-    return answer(workplace, host, shlex.join(words), program, timeout_s, next_command)
+    return answer(session, host, shlex.join(words), program, timeout_s, next_command)
 
 
 def run_host_program_detached(
-    workplace: Session, host: str, unit: str, program: str, *arguments: str, timeout_s: int, next_command: str
+    session: Session, host: str, unit: str, program: str, *arguments: str, timeout_s: int, next_command: str
 ) -> Any:
     """The same, as a unit of the host's own: work that a lost connection must not cut off."""
     run = ["systemd-run", "--quiet", "--wait", "--collect", "--pipe", f"--unit={unit}", "--property=Nice=10"]
     return answer(
-        workplace, host, shlex.join([*run, f"{FOLDER}/{program}", *arguments]), program, timeout_s, next_command
+        session, host, shlex.join([*run, f"{FOLDER}/{program}", *arguments]), program, timeout_s, next_command
     )
 
 
@@ -53,12 +53,12 @@ def require_reached(host: str, exit_code: int, said: str, next_command: str) -> 
         )
 
 
-def answer(workplace: Session, host: str, command: str, program: str, timeout_s: int, next_command: str) -> Any:
-    done = workplace.ssh(host, command, timeout_s=timeout_s)
+def answer(session: Session, host: str, command: str, program: str, timeout_s: int, next_command: str) -> Any:
+    done = session.ssh(host, command, timeout_s=timeout_s)
     said = done.stderr.strip().removeprefix(f"{program}: ")[-1500:]
     require_reached(host, done.returncode, said, next_command)
     if done.returncode == NOT_THERE or "command not found" in said:
-        raise TillError(f"host {host} has no {program}", f"till provision {workplace.contract.stack}")
+        raise TillError(f"host {host} has no {program}", f"till provision {session.contract.stack}")
     if done.returncode != 0:
         raise TillError(f"{host}: {said or f'{program} ended with {done.returncode}'}", next_command)
     return json.loads(done.stdout) if done.stdout.strip() else {}

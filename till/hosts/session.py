@@ -26,7 +26,7 @@ CONNECT_TIMEOUT_S = 10
 # The exit code of ssh itself.
 UNREACHED = 255
 PREFIX = "till-run-"
-# A workplace is locked right after it was made, so a young one without a lock is not yet a left one.
+# A session is locked right after it was made, so a young one without a lock is not yet a left one.
 SWEEP_AFTER_S = 5
 # What programs on the controller need from our own environment, and nothing else.
 ALLOWED_ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SSH_AUTH_SOCK", "TERM", "TMPDIR", "TZ", "USER")
@@ -161,7 +161,7 @@ def _base() -> Path:
 
 
 def _sweep(base: Path) -> None:
-    """Remove what a killed run left: a workplace whose lock nobody holds."""
+    """Remove what a killed run left: a session whose lock nobody holds."""
     for folder in base.glob(f"{PREFIX}*"):
         with suppress(OSError):
             if folder.stat().st_uid != os.getuid() or time.time() - folder.stat().st_mtime < SWEEP_AFTER_S:
@@ -174,18 +174,18 @@ def _sweep(base: Path) -> None:
 
 @contextmanager
 def open_session(contract: Contract, artefacts: dict[str, str] | None = None) -> Iterator[Session]:
-    """A workplace that is removed however the block ends; one that a killed run left is removed by the next."""
+    """A session that is removed however the block ends; one that a killed run left is removed by the next."""
     _sweep(_base())
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_base()))
     (folder / "held").touch(mode=0o600)
     with (folder / "held").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         try:
-            workplace = Session(folder, contract, artefacts or {})
+            session = Session(folder, contract, artefacts or {})
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         try:
-            yield workplace
+            yield session
         finally:
-            workplace.close()
+            session.close()

@@ -28,17 +28,17 @@ print(json.dumps({"cluster": told("cluster"), "history": told("history")}))
 BYTES_PER_MB = 2**20
 
 
-def read_replication_status(workplace: Session, unreached: Collection[str] = ()) -> dict[str, Any]:
+def read_replication_status(session: Session, unreached: Collection[str] = ()) -> dict[str, Any]:
     """`leader`, `since` (when it took over, ISO 8601; None: from the beginning) and `members`, each with name, role,
     state and lag_mb, from the first database host that answers; `fault` where none does."""
     faults: list[str] = []
-    hosts = workplace.contract.hosts
+    hosts = session.contract.hosts
     stores = [host for host in hosts if Role.ETCD in host.roles and host.name not in unreached]
     for host in hosts:
         if Role.DATABASE not in host.roles or host.name in unreached:
             continue
         nearest = [one.address for one in sorted(stores, key=lambda one: one.name != host.name)]
-        answer = workplace.ssh(host.name, shlex.join(["python3", "-c", ASK, host.name, *nearest]))
+        answer = session.ssh(host.name, shlex.join(["python3", "-c", ASK, host.name, *nearest]))
         if answer.returncode != 0:
             faults.append(f"{host.name}: {answer.stderr.strip()[-200:]}")
             continue

@@ -45,10 +45,10 @@ def hosts(contract: Contract) -> list[dict[str, Any]]:
     ]
 
 
-def sites(workplace: Session, health: dict[str, int | None], leader: str | None, answered: list[str]) -> dict[str, Any]:
+def sites(session: Session, health: dict[str, int | None], leader: str | None, answered: list[str]) -> dict[str, Any]:
     """Each site with an edge: the status of its edges' deep health, whether it leads, whether names lead to it."""
     found: dict[str, Any] = {}
-    for host in workplace.contract.hosts:
+    for host in session.contract.hosts:
         if Role.EDGE in host.roles:
             site = found.setdefault(host.site, {"health": {}, "leads": False, "answered": host.site in answered})
             site["health"][host.name] = health.get(host.name)
@@ -57,26 +57,26 @@ def sites(workplace: Session, health: dict[str, int | None], leader: str | None,
     return found
 
 
-def ordered_since(workplace: Session, unreached: Collection[str] = ()) -> dict[str, str]:
+def ordered_since(session: Session, unreached: Collection[str] = ()) -> dict[str, str]:
     """When each nameserver's order of sites last changed (ISO 8601)."""
 
     def one(host: Host) -> str:
-        told = workplace.ssh(host.name, f"stat -c %Y {SITE_ORDER}").stdout.strip()
+        told = session.ssh(host.name, f"stat -c %Y {SITE_ORDER}").stdout.strip()
         return datetime.fromtimestamp(int(told), UTC).isoformat() if told.isdigit() else "unknown"
 
-    hosts = workplace.contract.hosts
+    hosts = session.contract.hosts
     return probe.at_once(one, [host for host in hosts if Role.NAMESERVER in host.roles and host.name not in unreached])
 
 
-def programs(workplace: Session, unreached: Collection[str] = ()) -> dict[str, str]:
+def programs(session: Session, unreached: Collection[str] = ()) -> dict[str, str]:
     """The version of Till's programs that each host runs; "" where it has none, UNKNOWN where it can't be asked."""
 
     def one(host: Host) -> str:
         # By itself `readlink` fails with 1 where there is no link.
-        done = workplace.ssh(host.name, f"readlink {host_programs.PACKAGE}")
+        done = session.ssh(host.name, f"readlink {host_programs.PACKAGE}")
         return done.stdout.strip().rpartition("/")[2] if done.returncode in (0, 1) else UNKNOWN
 
-    return probe.at_once(one, [host for host in workplace.contract.hosts if host.name not in unreached])
+    return probe.at_once(one, [host for host in session.contract.hosts if host.name not in unreached])
 
 
 def outdated(stack: str, versions: Mapping[str, str]) -> list[str]:
@@ -138,9 +138,9 @@ def unreachable(contract: Contract) -> dict[str, str]:
     return {host: reason for host, reason in told.items() if reason}
 
 
-def of(workplace: Session) -> dict[str, Any]:
+def of(session: Session) -> dict[str, Any]:
     """Everything, ok being whether all of it is well."""
-    contract = workplace.contract
+    contract = session.contract
     unreached = unreachable(contract)
     faults = [f"host {name} can't be reached: {reason}" for name, reason in unreached.items()]
     try:
@@ -150,7 +150,7 @@ def of(workplace: Session) -> dict[str, Any]:
         faults.append(str(reason).splitlines()[0])
     reached = contract.model_copy(update={"hosts": [host for host in contract.hosts if host.name not in unreached]})
     versions = probe.served_versions(reached, trust) if trust else {}
-    data = replication.read_replication_status(workplace, unreached)
+    data = replication.read_replication_status(session, unreached)
     faults += [f"edge {edge} serves no release" for edge, served in versions.items() if served is None]
     if data["leader"] is None:
         faults.append(f"no database leads: {data.get('fault', 'none of the members')}")
@@ -159,14 +159,14 @@ def of(workplace: Session) -> dict[str, Any]:
     told = names(contract, unreached)
     faults += unheard(told)
     faults += zone.astray(contract, data["leader"], told["nameservers"])
-    for server, since in [] if contract.dns_provider else ordered_since(workplace, unreached).items():
+    for server, since in [] if contract.dns_provider else ordered_since(session, unreached).items():
         told["nameservers"][server]["since"] = since
-    running = programs(workplace, unreached)
+    running = programs(session, unreached)
     faults += outdated(contract.stack, running)
     health = probe.served_statuses(reached, trust, host_policy()["policy_health_path"]) if trust else {}
     change: dict[str, Any] | None = None
     try:
-        change = lock_connection.read_holder(workplace, unreached)
+        change = lock_connection.read_holder(session, unreached)
     except TillError as reason:
         faults.append(reason.message)
     found = certificates(reached, trust)
@@ -180,7 +180,7 @@ def of(workplace: Session) -> dict[str, Any]:
         "programs": running,
         "database": data,
         "change": change,
-        "sites": sites(workplace, health, data["leader"], told["sites"]),
+        "sites": sites(session, health, data["leader"], told["sites"]),
         "certificates": found,
         "dns": told,
     }

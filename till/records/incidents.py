@@ -22,21 +22,21 @@ def folder(stack: str) -> Path:
     return STATE / "incidents" / stack
 
 
-def found(workplace: Session) -> tuple[list[dict[str, Any]], dict[str, str]]:
+def found(session: Session) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Every incident, oldest first, and hosts that told nothing with the reason; HostUnreachable when none did."""
-    stack = workplace.contract.stack
+    stack = session.contract.stack
 
     def kept(host: Host) -> list[dict[str, Any]] | str:
         try:
             events: list[dict[str, Any]] = programs.run_host_program(
-                workplace, host.name, "notify", "events",
+                session, host.name, "notify", "events",
                 timeout_s=thresholds()["incident"]["deadline_s"], next_command=f"till status {stack}",
             )  # fmt: skip
         except TillError as reason:
             return reason.message
         return events
 
-    told = probe.at_once(kept, workplace.contract.hosts)
+    told = probe.at_once(kept, session.contract.hosts)
     silent = {host: answer for host, answer in told.items() if isinstance(answer, str)}
     if len(silent) == len(told):
         raise HostUnreachable(f"no host tells its events: {silent}", f"till status {stack}")

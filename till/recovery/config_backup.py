@@ -17,15 +17,15 @@ RESULT = "/var/lib/till/config-backup.json"
 SHOWN = ("at", "ok", "snapshot_id", "files", "bytes", "duration_s")
 
 
-def push(workplace: Session, progress: Progress) -> dict[str, Any]:
+def push(session: Session, progress: Progress) -> dict[str, Any]:
     """Back up the configuration of every host and the state of the stack.
 
     Returns config_backup: host -> at, ok, snapshot_id, files, bytes, duration_s. The stack's secrets, the contract
     among them, stay encrypted by its passphrase, which is not part of any backup. Raises TillError with the host's
     own sentence when one could not save, HostUnreachable when one could not be asked.
     """
-    contract = workplace.contract
-    state = workplace.folder / "stack.json"
+    contract = session.contract
+    state = session.folder / "stack.json"
     state.touch(mode=0o600)
     state.write_text(stack.exported(contract.stack))
     variables = {
@@ -34,14 +34,14 @@ def push(workplace: Session, progress: Progress) -> dict[str, Any]:
             f"Pulumi.{contract.stack}.yaml": str(CHECKOUT / f"Pulumi.{contract.stack}.yaml"),
         }
     }
-    result = play.run(workplace, "backup_config.yml", progress, variables)
+    result = play.run(session, "backup_config.yml", progress, variables)
     result.raise_for_failure(contract, "docs/runbooks/config-backup.md")
-    return {"config_backup": {host.name: _told(workplace, host.name) for host in contract.hosts}}
+    return {"config_backup": {host.name: _told(session, host.name) for host in contract.hosts}}
 
 
-def _told(workplace: Session, host: str) -> dict[str, Any]:
-    answer = workplace.ssh(host, shlex.join(["cat", RESULT]))
-    programs.require_reached(host, answer.returncode, answer.stderr, f"till status {workplace.contract.stack}")
+def _told(session: Session, host: str) -> dict[str, Any]:
+    answer = session.ssh(host, shlex.join(["cat", RESULT]))
+    programs.require_reached(host, answer.returncode, answer.stderr, f"till status {session.contract.stack}")
     if answer.returncode != 0:
         raise TillError(f"host {host} tells nothing of its config backup: {answer.stderr.strip()[-300:]}")
     facts = json.loads(answer.stdout)

@@ -11,32 +11,32 @@ from till.progress import Progress
 from till.recovery import promotion_target
 
 
-def hold(workplace: Session, site: str, progress: Progress) -> None:
+def hold(session: Session, site: str, progress: Progress) -> None:
     """From now on nothing goes back by itself: a person moves the leader to a site."""
-    _remember(workplace, site, progress, "hold", f"a person moved the leader to site {site}")
+    _remember(session, site, progress, "hold", f"a person moved the leader to site {site}")
 
 
-def remember_decision(workplace: Session, site: str, progress: Progress) -> None:
+def remember_decision(session: Session, site: str, progress: Progress) -> None:
     """A person wants the leader at this site: at the preferred one everything is as at first, elsewhere it is held."""
-    if site == promotion_target.preferred(workplace.contract):
-        _remember(workplace, site, progress, "release")
+    if site == promotion_target.preferred(session.contract):
+        _remember(session, site, progress, "release")
     else:
-        hold(workplace, site, progress)
+        hold(session, site, progress)
 
 
-def _remember(workplace: Session, site: str, progress: Progress, *words: str) -> None:
+def _remember(session: Session, site: str, progress: Progress, *words: str) -> None:
     """Said to a host of the site, else to any other with a database; all hosts read the same.
 
     Never raises: a move does not depend on it, and what could not be remembered is said.
     """
-    asked = [host for host in workplace.contract.hosts if Role.DATABASE in host.roles]
+    asked = [host for host in session.contract.hosts if Role.DATABASE in host.roles]
     reasons = []
     for host in sorted(asked, key=lambda one: one.site != site):
         try:
             programs.run_host_program(
-                workplace, host.name, "failback", *words,
+                session, host.name, "failback", *words,
                 timeout_s=thresholds()["failover"]["remember_deadline_s"],
-                next_command=f"till status {workplace.contract.stack}",
+                next_command=f"till status {session.contract.stack}",
             )  # fmt: skip
         except TillError as reason:
             reasons.append(reason.message)

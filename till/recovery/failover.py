@@ -25,16 +25,16 @@ CATCH_UP_INTERVAL_S = 1.0
 PROVIDER_POLL_INTERVAL_S = 1.0
 
 
-def look(workplace: Session) -> Seen:
+def look(session: Session) -> Seen:
     """Ask everybody; changes nothing."""
-    contract = workplace.contract
+    contract = session.contract
     unreached = status.unreachable(contract)
-    told = replication.read_replication_status(workplace, unreached)
+    told = replication.read_replication_status(session, unreached)
     health = probe.served_statuses(contract, probe.public_trust(contract), host_policy()["policy_health_path"])
-    return Seen(told["leader"] or "", told["members"], unreached, health, restore.unfinished(workplace))
+    return Seen(told["leader"] or "", told["members"], unreached, health, restore.unfinished(session))
 
 
-def target(workplace: Session, seen: Seen, site: str, progress: Progress) -> tuple[Seen, Host | None]:
+def target(session: Session, seen: Seen, site: str, progress: Progress) -> tuple[Seen, Host | None]:
     """The host that is to lead (successor.target, and as it raises) and the look that chose it.
 
     What may pass gets `failover.catch_up_deadline_s`: how far a copy lags is some seconds old when Patroni tells it,
@@ -44,7 +44,7 @@ def target(workplace: Session, seen: Seen, site: str, progress: Progress) -> tup
     deadline = time.monotonic() + policy["catch_up_deadline_s"]
     while True:
         try:
-            return seen, promotion_target.target(workplace.contract, seen, site, policy["lag_max_mb"])
+            return seen, promotion_target.target(session.contract, seen, site, policy["lag_max_mb"])
         except promotion_target.NotYet as reason:
             if time.monotonic() > deadline:
                 raise
@@ -52,23 +52,23 @@ def target(workplace: Session, seen: Seen, site: str, progress: Progress) -> tup
                 progress.say(f"{reason.message}; waiting")
                 said = True
         time.sleep(CATCH_UP_INTERVAL_S)
-        seen = look(workplace)
+        seen = look(session)
 
 
-def run(workplace: Session, leader: str, to: Host, progress: Progress) -> dict[str, Any]:
+def run(session: Session, leader: str, to: Host, progress: Progress) -> dict[str, Any]:
     """Move, wait until names and database are there, buy something.
 
     Returns promoted_s, synchronous_s and write_pause_s as the host measured them; dns_switch_s and rto_s from the
     request until every reachable nameserver leads there, and until something was bought. Raises GateSaidNo with
     Patroni's words when it refused and nothing moved, TillError when a later step failed.
     """
-    contract, dns_deadline_s = workplace.contract, _dns_deadline_s(workplace.contract)
-    leader = _made_synchronous(workplace, leader, to.name, progress)
+    contract, dns_deadline_s = session.contract, _dns_deadline_s(session.contract)
+    leader = _made_synchronous(session, leader, to.name, progress)
     began, over = time.monotonic(), threading.Event()
     with ThreadPoolExecutor(max_workers=1) as pool:
         names = pool.submit(_led_to, contract, to.site, began + dns_deadline_s, over)
         try:
-            measured = _hand_over(workplace, leader, to.name, progress)
+            measured = _hand_over(session, leader, to.name, progress)
             public_names.follow(contract, to, progress, measured)
             led_at = names.result()
         except BaseException:
@@ -104,12 +104,12 @@ def _served(
     return {"dns_switch_s": dns_switch_s, "order": order, "rto_s": round(time.monotonic() - began, 2)}
 
 
-def _hand_over(workplace: Session, leader: str, to: str, progress: Progress) -> dict[str, Any]:
+def _hand_over(session: Session, leader: str, to: str, progress: Progress) -> dict[str, Any]:
     """The move itself, by the new leader's host; GateSaidNo with Patroni's words when nothing moved."""
-    deadline_s, again = thresholds()["failover"]["promotion_deadline_s"], f"till status {workplace.contract.stack}"
+    deadline_s, again = thresholds()["failover"]["promotion_deadline_s"], f"till status {session.contract.stack}"
     progress.say(f"{leader} hands over to {to}")
     measured: dict[str, Any] = programs.run_host_program(
-        workplace, to, "switchover", leader, str(deadline_s), timeout_s=deadline_s + 30, next_command=again
+        session, to, "switchover", leader, str(deadline_s), timeout_s=deadline_s + 30, next_command=again
     )
     if "refused" in measured:
         raise GateSaidNo(f"{leader} still leads, Patroni says: {measured['refused']}", again)
@@ -117,29 +117,29 @@ def _hand_over(workplace: Session, leader: str, to: str, progress: Progress) -> 
     return measured
 
 
-def _made_synchronous(workplace: Session, leader: str, to: str, progress: Progress) -> str:
+def _made_synchronous(session: Session, leader: str, to: str, progress: Progress) -> str:
     """Patroni hands over to the synchronous copy only; returns who leads when that is the wanted one.
 
     One that has just come back becomes it by itself. Where another one stays it (a leader without a site has two equal
     copies), that one leads in between.
     """
-    waited_for = _synchronous(workplace, to)
+    waited_for = _synchronous(session, to)
     if waited_for != to and waited_for:
         progress.say(f"{waited_for} is the synchronous copy of {leader}, so it leads in between")
-        _hand_over(workplace, leader, waited_for, progress)
-        leader, waited_for = waited_for, _synchronous(workplace, to)
+        _hand_over(session, leader, waited_for, progress)
+        leader, waited_for = waited_for, _synchronous(session, to)
     if waited_for != to:
         raise GateSaidNo(
-            f"{leader} leads, and {to} does not become its synchronous copy", f"till status {workplace.contract.stack}"
+            f"{leader} leads, and {to} does not become its synchronous copy", f"till status {session.contract.stack}"
         )
     return leader
 
 
-def _synchronous(workplace: Session, wanted: str) -> str:
+def _synchronous(session: Session, wanted: str) -> str:
     """The synchronous copy: the wanted one as soon as it is that, else who is at the deadline; "" for none."""
     deadline = time.monotonic() + thresholds()["failover"]["synchronous_deadline_s"]
     while True:
-        members = replication.read_replication_status(workplace)["members"]
+        members = replication.read_replication_status(session)["members"]
         found = next((str(one["name"]) for one in members if one["role"] == SYNCHRONOUS), "")
         if found == wanted or time.monotonic() > deadline:
             return found

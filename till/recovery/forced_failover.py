@@ -26,30 +26,30 @@ def refuse_living(contract: Contract, seen: Seen, site: str) -> None:
     )
 
 
-def run(workplace: Session, seen: Seen, site: str, progress: Progress) -> dict[str, Any]:
+def run(session: Session, seen: Seen, site: str, progress: Progress) -> dict[str, Any]:
     """Have the site lead without the old leader's host.
 
     Returns `released` (whether the key went before its lease's end), `reason`, promoted_s, dns_switch_s and rto_s from
     the request on. Raises GateSaidNo where no majority of the consensus store is left, or no copy may lead; TillError
     when a later step failed.
     """
-    contract, began = workplace.contract, time.monotonic()
+    contract, began = session.contract, time.monotonic()
     policy = thresholds()["failover"]
     if reason := no_majority(contract, seen):
         raise GateSaidNo(reason, f"till status {contract.stack}")
-    measured: dict[str, Any] = _release(workplace, seen, progress)
-    leader = _elected(workplace, seen, began + policy["promotion_deadline_s"])
+    measured: dict[str, Any] = _release(session, seen, progress)
+    leader = _elected(session, seen, began + policy["promotion_deadline_s"])
     measured["promoted_s"] = round(time.monotonic() - began, 2)
     progress.say(f"{leader} leads after {measured['promoted_s']} s")
     if promotion_target.site_of(contract, leader) != site:
-        host = _other(workplace, site, began + 2 * policy["promotion_deadline_s"])
+        host = _other(session, site, began + 2 * policy["promotion_deadline_s"])
         progress.say(f"{leader} was elected, which is not at {site}")
-        return {**measured, **failover.run(workplace, leader, host, progress)}
+        return {**measured, **failover.run(session, leader, host, progress)}
     leads = next(host for host in contract.hosts if host.name == leader)
     return {**measured, **failover.led(contract, leads, began, progress, measured)}
 
 
-def _release(workplace: Session, seen: Seen, progress: Progress) -> dict[str, Any]:
+def _release(session: Session, seen: Seen, progress: Progress) -> dict[str, Any]:
     """Ask the synchronous copy's host to release the key; where it may not, Patroni's lease ends by itself."""
     copy = next((one["name"] for one in seen.members if one["role"] == SYNCHRONOUS), "")
     if not seen.leader:
@@ -57,19 +57,19 @@ def _release(workplace: Session, seen: Seen, progress: Progress) -> dict[str, An
     if not copy or copy in seen.unreached:
         return {"released": False, "reason": "no synchronous copy is reached"}
     told: dict[str, Any] = programs.run_host_program(
-        workplace, copy, "lease-release", "now", seen.leader,
-        timeout_s=RELEASE_TIMEOUT_S, next_command=f"till status {workplace.contract.stack}",
+        session, copy, "lease-release", "now", seen.leader,
+        timeout_s=RELEASE_TIMEOUT_S, next_command=f"till status {session.contract.stack}",
     )  # fmt: skip
     progress.say(f"{copy}: {'released' if told['released'] else 'not released'}: {told['reason']}")
     return told
 
 
-def _elected(workplace: Session, seen: Seen, deadline: float) -> str:
+def _elected(session: Session, seen: Seen, deadline: float) -> str:
     """Who leads now, and not on a host that is gone."""
-    while (found := restore.leader(workplace)) in ("", *seen.unreached):
+    while (found := restore.leader(session)) in ("", *seen.unreached):
         if time.monotonic() > deadline:
             reason = "nobody was elected: no copy holds every acknowledged payment (runbook failover)"
-            raise GateSaidNo(reason, f"till status {workplace.contract.stack}")
+            raise GateSaidNo(reason, f"till status {session.contract.stack}")
         time.sleep(POLL_INTERVAL_S)
     return found
 
@@ -86,12 +86,12 @@ def no_majority(contract: Contract, seen: Seen) -> str:
     )
 
 
-def _other(workplace: Session, site: str, deadline: float) -> Any:
+def _other(session: Session, site: str, deadline: float) -> Any:
     """The host of the wanted site, when it follows the new leader closely enough."""
-    contract, policy = workplace.contract, thresholds()["failover"]
+    contract, policy = session.contract, thresholds()["failover"]
     while True:
         try:
-            host = promotion_target.target(contract, failover.look(workplace), site, policy["lag_max_mb"])
+            host = promotion_target.target(contract, failover.look(session), site, policy["lag_max_mb"])
         except TillError:
             if time.monotonic() > deadline:
                 raise

@@ -46,16 +46,16 @@ def follow(contract: Contract, leader: Host, progress: Progress, measured: dict[
         ) from None  # fmt: skip
 
 
-def provision(workplace: Session, progress: Progress, tags: str, check: bool) -> dict[str, Any]:
+def provision(session: Session, progress: Progress, tags: str, check: bool) -> dict[str, Any]:
     """Make the names at the provider lead to the site that leads, or only tell what differs.
 
     Returns {"names": {"site", "changes"}}; {} where there is no provider or the tags are for something else.
     """
-    contract = workplace.contract
+    contract = session.contract
     if contract.dns_provider is None or (tags and TAG not in tags.split(",")):
         return {}
     names = service_names(contract)
-    leader = replication.read_replication_status(workplace)["leader"]
+    leader = replication.read_replication_status(session)["leader"]
     site = site_to_lead(contract, leader, provider.read_records(contract, names))
     if check:
         changes = planned(contract, site)

@@ -22,27 +22,27 @@ TOLD = (
 )  # fmt: skip
 
 
-def leader(workplace: Session) -> str:
+def leader(session: Session) -> str:
     """The host whose database leads and runs; "" when none does."""
-    unreached = status.unreachable(workplace.contract)
-    members = replication.read_replication_status(workplace, unreached)["members"]
+    unreached = status.unreachable(session.contract)
+    members = replication.read_replication_status(session, unreached)["members"]
     leads = (one for one in members if one["role"] == "Leader" and one["state"] == "running")
     return next((one["name"] for one in leads if one["name"] not in unreached), "")
 
 
-def unfinished(workplace: Session) -> dict[str, dict[str, Any]]:
+def unfinished(session: Session) -> dict[str, dict[str, Any]]:
     """The restores that were begun and not ended, by host; a host that is gone has none to go on with."""
 
     def state(host: Host) -> dict[str, Any]:
         try:
             found: dict[str, Any] = programs.run_host_program(
-                workplace, host.name, "restore", "state", timeout_s=30, next_command="till status"
+                session, host.name, "restore", "state", timeout_s=30, next_command="till status"
             )
         except TillError:
             return {}
         return found
 
-    asked = [host for host in workplace.contract.hosts if Role.DATABASE in host.roles]
+    asked = [host for host in session.contract.hosts if Role.DATABASE in host.roles]
     return {name: found for name, found in probe.at_once(state, asked).items() if found}
 
 
@@ -76,47 +76,47 @@ def command(contract: Contract, to: str, host: str, repository: int) -> str:
     return f"till restore {contract.stack} --to '{to}'{place}{source} --confirm {contract.stack}"
 
 
-def run(workplace: Session, to: str, repository: int, host: str, leads: str, progress: Progress) -> dict[str, Any]:
+def run(session: Session, to: str, repository: int, host: str, leads: str, progress: Progress) -> dict[str, Any]:
     """Restore; returns what was restored and rto_s, from the first step until something was bought again.
 
     Where no release is in service yet (all hosts are new) nothing is bought, and `order` is None.
     """
-    contract, began = workplace.contract, time.monotonic()
+    contract, began = session.contract, time.monotonic()
     again = command(contract, to, host, repository)
     variables = {"restore_host": host, "restore_to": to, "restore_repository": repository, "restore_leader": leads}
-    played = play.run(workplace, "restore.yml", progress, variables)
+    played = play.run(session, "restore.yml", progress, variables)
     played.raise_for_failure(contract, again)
     state: dict[str, Any] = programs.run_host_program(
-        workplace, host, "restore", "state", timeout_s=30, next_command=f"till status {contract.stack}"
+        session, host, "restore", "state", timeout_s=30, next_command=f"till status {contract.stack}"
     )
     result = {**{key: state[key] for key in TOLD if key in state}, "host": host, "restored": True}
     kept = f"the replaced one is kept on {host} as {state.get('replaced')}"
-    result["order"] = _bought(workplace, progress, kept, again, result)
+    result["order"] = _bought(session, progress, kept, again, result)
     result["rto_s"] = round(time.monotonic() - began, 1)
     # From here on the road back is a backup of the new timeline, also in a repository that was lost with the database.
     try:
         repository_host = programs.host_with(contract, Role.BACKUP_REPOSITORY).name
-        programs.run_host_program(workplace, repository_host, "backup", "stanza", timeout_s=180, next_command=again)
+        programs.run_host_program(session, repository_host, "backup", "stanza", timeout_s=180, next_command=again)
         # The one elsewhere gets its own by the timer: a store that is away must not keep a restore from its end.
-        result["backup"] = backup.now(workplace, "", 1, progress)["label"]
+        result["backup"] = backup.now(session, "", 1, progress)["label"]
     except TillError as reason:
         raise TillError(
             f"the restored database leads, but has no backup yet: {reason.message}; {kept}",
             f"till provision {contract.stack} --tags backup_repository, then {again}",
             result,
         ) from None
-    programs.run_host_program(workplace, host, "restore", "finish", timeout_s=600, next_command=again)
+    programs.run_host_program(session, host, "restore", "finish", timeout_s=600, next_command=again)
     return result
 
 
 def _bought(
-    workplace: Session, progress: Progress, kept: str, again: str, result: dict[str, Any]
+    session: Session, progress: Progress, kept: str, again: str, result: dict[str, Any]
 ) -> dict[str, Any] | None:
     """Something bought through the restored database; None where no release is in service yet, so nothing can be."""
-    if not any(one.serving for one in slots.read(workplace).values()):
+    if not any(one.serving for one in slots.read(session).values()):
         return None
     try:
-        return purchase.run(workplace.contract, progress)
+        return purchase.run(session.contract, progress)
     except TillError as reason:
         raise TillError(
             f"the restored database leads, but nothing can be bought: {reason.message}; {kept}", again, result

@@ -39,8 +39,8 @@ class DeployRequest:
 class Deploy:
     """One deploy under way, as long as its lease of the stack is held."""
 
-    workplace: Session
-    wish: DeployRequest
+    session: Session
+    request: DeployRequest
     manifest: release.Manifest
     record: Record
     progress: Progress
@@ -53,70 +53,68 @@ class Deploy:
         Raises GateSaidNo when a gate said no and the old release serves (again), TillError when it failed before any
         traffic moved; both carry the same as their facts.
         """
-        return deploy_documents.after(
-            self.workplace.contract, self.record, self._run, lambda: {"changed": self.changed}
-        )
+        return deploy_documents.after(self.session.contract, self.record, self._run, lambda: {"changed": self.changed})
 
     def _run(self) -> None:
-        steps = self.wish.steps()
+        steps = self.request.steps()
         self.record.plan = [deploy_record.PlanStep(percent=one.percent, hold_s=one.hold_s) for one in steps]
-        edges = Edges(self.workplace, self.held.token)
+        edges = Edges(self.session, self.held.token)
         if self.record.old_version != self.manifest.version:
             # What it would go back to is about to leave its slot.
-            release_watch.over(self.workplace, f"deploy {self.manifest.version}", self.record.by, self.progress)
+            release_watch.over(self.session, f"deploy {self.manifest.version}", self.record.by, self.progress)
         with self._phase("ship"):
             edges.end()
             self._refuse_contracting()
-            shipped = ship.run(self.workplace, self.manifest, self.progress)
+            shipped = ship.run(self.session, self.manifest, self.progress)
             self.changed = sum(shipped.changed.values())
-            ship.refuse_unshipped(self.workplace.contract, self.manifest.version, self.record.old_version, shipped)
+            ship.refuse_unshipped(self.session.contract, self.manifest.version, self.record.old_version, shipped)
         self.held.check()
         intents = edges.intend(version=self.manifest.version)
-        walk = Rollout(self.workplace, edges, intents, self.manifest, self.record, self.progress, self.held.check)
+        rollout = Rollout(self.session, edges, intents, self.manifest, self.record, self.progress, self.held.check)
         try:
-            self._lead(walk, steps)
+            self._lead(rollout, steps)
         except BaseException as reason:
             # A fault of ours, too: nobody waits for the lease of a share to be over.
             self._take_back(edges, intents, error_of(reason, "interrupted before the last gate"))
-        release_watch.begin(self.workplace, self.record, intents, self.progress)
+        release_watch.begin(self.session, self.record, intents, self.progress)
 
-    def _lead(self, walk: Rollout, steps: tuple[plan.Step, ...]) -> None:
+    def _lead(self, rollout: Rollout, steps: tuple[plan.Step, ...]) -> None:
         """From the first look at the new release to all of the traffic, and proof of it."""
-        beside = any(one.beside for one in walk.intents.values())
+        beside = any(one.beside for one in rollout.intents.values())
         if beside:
             with self._phase("preview"):
-                preview.run(walk)
+                preview.run(rollout)
             with self._phase("steps"):
-                walk.go(steps)
+                rollout.go(steps)
                 if self.manifest.smoke == "purchase":
-                    ledger_gate.gate(walk, "steps")
+                    ledger_gate.gate(rollout, "steps")
         self.held.check()
         with self._phase("promote"):
             began = time.monotonic()
-            walk.edges.promote(walk.intents)
+            rollout.edges.promote(rollout.intents)
             if not beside:
                 self.record.switch_s = round(time.monotonic() - began, 2)
-            self.changed += sum(one.moves for one in walk.intents.values())
-            walk.edges.drain()
+            self.changed += sum(one.moves for one in rollout.intents.values())
+            rollout.edges.drain()
         with self._phase("prove"):
-            serving.verify_serving(self.workplace, self.manifest, self.progress)
+            serving.verify_serving(self.session, self.manifest, self.progress)
 
     def _phase(self, name: str) -> Any:
         return _Phase(self.record, name, self.progress)
 
     def _refuse_contracting(self) -> None:
         """What starts in the idle slot may migrate the database at once, so this is asked before."""
-        serves = {one.serving for one in slots.read(self.workplace).values()}
+        serves = {one.serving for one in slots.read(self.session).values()}
         if refused := migrations.refusal(serves, self.manifest):
             raise GateSaidNo(
                 refused,
                 "deploy a release that does without, name it in runs_beside of the contracting one's app.yml, then"
-                f" till release build {self.workplace.contract.stack} --version NEW_VERSION",
+                f" till release build {self.session.contract.stack} --version NEW_VERSION",
             )
 
     def _take_back(self, edges: Edges, intents: dict[str, Intent], reason: TillError) -> NoReturn:
         """Lead traffic to what served before; always raises."""
-        stack, version = self.workplace.contract.stack, self.manifest.version
+        stack, version = self.session.contract.stack, self.manifest.version
         if not any(one.moves for one in intents.values()):
             self._end(
                 reason,
@@ -172,15 +170,15 @@ class _Phase:
 
 
 def start_record(
-    workplace: Session, wish: DeployRequest, manifest: release.Manifest, by: str, progress: Progress
+    session: Session, request: DeployRequest, manifest: release.Manifest, by: str, progress: Progress
 ) -> Record:
     """The record of a deploy, with what serves before it."""
-    before = slots.read(workplace)
+    before = slots.read(session)
     slot, version = slots.before_all(before)
     progress.say(f"serving now: {version or 'nothing yet'}{f' ({slot})' if slot else ''}")
     return deploy_record.begin(
-        workplace.contract.stack, "deploy", by, wish.version, override=wish.override, old_version=version,
-        old_sha256=release.sha256(workplace.contract, version),
+        session.contract.stack, "deploy", by, request.version, override=request.override, old_version=version,
+        old_sha256=release.sha256(session.contract, version),
         new_sha256=manifest.sha256, source_commit=manifest.source_commit,
-        strategy=wish.strategy or thresholds()["rollout"]["strategy"],
+        strategy=request.strategy or thresholds()["rollout"]["strategy"],
     )  # fmt: skip

@@ -37,16 +37,16 @@ GATES: dict[str, GateVerdict] = {
 Facts = dict[str, Any]
 
 
-def begin(workplace: Session, record: Record, intents: Mapping[str, Intent], progress: Progress) -> Facts:
+def begin(session: Session, record: Record, intents: Mapping[str, Intent], progress: Progress) -> Facts:
     """Watch a release that has all the traffic since a moment ago; {} where there is nothing to go back to.
 
     Never raises TillError: the deploy has passed. That nobody watches is told.
     """
-    stack, policy = workplace.contract.stack, thresholds()["watch"]
+    stack, policy = session.contract.stack, thresholds()["watch"]
     if not all(one.beside for one in intents.values()) or not record.old_version or not policy["duration_s"]:
         return {}
     try:
-        told = _asked(workplace, "begin", given=_given(workplace, record, intents))
+        told = _asked(session, "begin", given=_given(session, record, intents))
     except TillError as reason:
         progress.say(f"warning: nobody watches {record.new_version}: {reason.message}")
         return {"watch": {"fault": reason.message}}
@@ -54,56 +54,56 @@ def begin(workplace: Session, record: Record, intents: Mapping[str, Intent], pro
     return {"watch": told}
 
 
-def read_watch(workplace: Session) -> Facts:
+def read_watch(session: Session) -> Facts:
     """The watch that goes on, or was the last, and its last look; {"watch": None} where there was none."""
-    found: Facts = _asked(workplace, "show")
+    found: Facts = _asked(session, "show")
     return found
 
 
-def end(workplace: Session, why: str, by: str) -> bool:
+def end(session: Session, why: str, by: str) -> bool:
     """End the watch that goes on; whether one did. Raises HostUnreachable, TillError.
 
     A later deploy or rollback does so before it touches slots: what the watch would go back to is not there any more.
     """
-    return bool(_asked(workplace, "end", why, by)["ended"])
+    return bool(_asked(session, "end", why, by)["ended"])
 
 
-def over(workplace: Session, why: str, by: str, progress: Progress) -> None:
+def over(session: Session, why: str, by: str, progress: Progress) -> None:
     """The same for a change that goes on without the watch's host: the lock and its token keep the watch away."""
-    if not _watches(workplace):
+    if not _watches(session):
         return
     try:
-        if end(workplace, why, by):
+        if end(session, why, by):
             progress.say(f"the watch of the release before is over: {why}")
     except TillError as reason:
         progress.say(f"warning: a watch may go on: {reason.message}")
 
 
-def collect(workplace: Session, progress: Progress, unreached: Collection[str] = ()) -> list[str]:
+def collect(session: Session, progress: Progress, unreached: Collection[str] = ()) -> list[str]:
     """Make records, papers and journal entries of what the watch has done; their names. Never raises TillError."""
-    stack = workplace.contract.stack
-    if not _watches(workplace, unreached):
+    stack = session.contract.stack
+    if not _watches(session, unreached):
         return []
     try:
-        results = _asked(workplace, "results")
+        results = _asked(session, "results")
         with local_lock.hold_records_lock(records_lock_file(stack)):
             noted = _noted(stack)
             fresh = [one for one in results if _id(one) not in noted]
-            names = [_kept(workplace, one) for one in fresh]
+            names = [_kept(session, one) for one in fresh]
     except TillError as reason:
         progress.say(f"warning: what the watch of releases did is not known: {reason.message}")
         return []
     for one, name in zip(fresh, names, strict=True):
         what = "was taken back" if one["verdict"] == "pass" else "was to be taken back"
         progress.say(f"{one['old_version']} {what} by {one['by']}: {one['reason']} ({name})")
-    if names and (warning := journal_head.push(workplace)):
+    if names and (warning := journal_head.push(session)):
         progress.say(f"warning: {warning}")
     return names
 
 
-def _watches(workplace: Session, unreached: Collection[str] = ()) -> bool:
+def _watches(session: Session, unreached: Collection[str] = ()) -> bool:
     """Whether a host is there that could watch."""
-    there = [host.name for host in workplace.contract.hosts if Role.MONITORING in host.roles]
+    there = [host.name for host in session.contract.hosts if Role.MONITORING in host.roles]
     return bool(there) and there[0] not in unreached
 
 
@@ -125,14 +125,14 @@ def _begun(stack: str, result: Facts) -> Record | None:
     return next((one for one in here if one.by == result["by"] and round(one.at, 3) == _id(result)), None)
 
 
-def _kept(workplace: Session, result: Facts) -> str:
+def _kept(session: Session, result: Facts) -> str:
     """The record of one try, with its papers and its entry in the journal."""
-    contract, took_s = workplace.contract, result["rollback_s"]
+    contract, took_s = session.contract, result["rollback_s"]
     sentence = "; ".join(filter(None, (result["reason"], result["warning"])))
     record = _begun(contract.stack, result) or deploy_record.begin(
         contract.stack, "rollback", result["by"], result["new_version"], at=result["at"],
-        old_version=result["old_version"], new_sha256=_sha256(workplace, result["new_version"]),
-        old_sha256=_sha256(workplace, result["old_version"]), switch_s=took_s, rollback_s=took_s,
+        old_version=result["old_version"], new_sha256=_sha256(session, result["new_version"]),
+        old_sha256=_sha256(session, result["old_version"]), switch_s=took_s, rollback_s=took_s,
         steps=[Step(at_s=took_s, percent=100)] if took_s is not None else [],
         gates=[_gate(name, one) for name, one in result["measures"].items()],
     )  # fmt: skip
@@ -149,8 +149,8 @@ def _gate(name: str, said: dict[str, str]) -> Gate:
     return Gate(at_s=0, phase="watch", gate=name, verdict=verdict, sentence=said["sentence"])
 
 
-def _given(workplace: Session, record: Record, intents: Mapping[str, Intent]) -> Facts:
-    contract = workplace.contract
+def _given(session: Session, record: Record, intents: Mapping[str, Intent]) -> Facts:
+    contract = session.contract
     new = release.load(contract, record.new_version)
     assert record.old_version is not None
     # A release that was built elsewhere does not tell where it tells its version: then its slots alone do.
@@ -169,18 +169,18 @@ def _given(workplace: Session, record: Record, intents: Mapping[str, Intent]) ->
     }
 
 
-def _sha256(workplace: Session, version: str) -> str:
-    stack = workplace.contract.stack
-    return release.load(workplace.contract, version).sha256 if release.is_built(stack, version) else ""
+def _sha256(session: Session, version: str) -> str:
+    stack = session.contract.stack
+    return release.load(session.contract, version).sha256 if release.is_built(stack, version) else ""
 
 
-def _asked(workplace: Session, *words: str, given: Facts | None = None) -> Any:
+def _asked(session: Session, *words: str, given: Facts | None = None) -> Any:
     """The program's answer; raises HostUnreachable, TillError, or UsageError where no host has Prometheus."""
-    host = programs.host_with(workplace.contract, Role.MONITORING).name
-    again, timeout_s = f"till status {workplace.contract.stack}", thresholds()["watch"]["request_deadline_s"]
+    host = programs.host_with(session.contract, Role.MONITORING).name
+    again, timeout_s = f"till status {session.contract.stack}", thresholds()["watch"]["request_deadline_s"]
     if given is None:
-        return programs.run_host_program(workplace, host, PROGRAM, *words, timeout_s=timeout_s, next_command=again)
-    process = workplace.talk(host, shlex.join([f"{programs.FOLDER}/{PROGRAM}", *words]))
+        return programs.run_host_program(session, host, PROGRAM, *words, timeout_s=timeout_s, next_command=again)
+    process = session.talk(host, shlex.join([f"{programs.FOLDER}/{PROGRAM}", *words]))
     try:
         told, said = process.communicate(json.dumps(given).encode(), timeout=timeout_s)
     except subprocess.TimeoutExpired:

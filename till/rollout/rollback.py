@@ -78,11 +78,11 @@ def refuse_contracted(contract: Contract, serving_version: str | None, wanted: s
 
 
 def run(
-    workplace: Session, version: str, by: str, override: str, progress: Progress, held: fleet_lock.LockHold
+    session: Session, version: str, by: str, override: str, progress: Progress, held: fleet_lock.LockHold
 ) -> dict[str, Any]:
     """Lead all traffic back at once, then prove it; returns what the verb tells."""
-    contract = workplace.contract
-    found = slots.read(workplace)
+    contract = session.contract
+    found = slots.read(session)
     _, serves = slots.before_all(found)
     wanted = goal(contract, found, deploy_record.every(contract.stack), version)
     if not override:
@@ -98,14 +98,14 @@ def run(
         new_sha256=manifest.sha256,
         override=override,
     )
-    return deploy_documents.after(contract, record, lambda: _lead(workplace, record, manifest, progress, held))
+    return deploy_documents.after(contract, record, lambda: _lead(session, record, manifest, progress, held))
 
 
 def _lead(
-    workplace: Session, record: Record, manifest: release.Manifest, progress: Progress, held: fleet_lock.LockHold
+    session: Session, record: Record, manifest: release.Manifest, progress: Progress, held: fleet_lock.LockHold
 ) -> None:
-    release_watch.over(workplace, f"rollback {manifest.version}", record.by, progress)
-    edges = Edges(workplace, held.token)
+    release_watch.over(session, f"rollback {manifest.version}", record.by, progress)
+    edges = Edges(session, held.token)
     edges.end()
     intents = edges.intend(version=manifest.version)
     held.check()
@@ -121,7 +121,7 @@ def _lead(
     record.steps = [deploy_record.Step(at_s=record.elapsed_s(), percent=100)]
     progress.say(f"{manifest.version} serves after {record.rollback_s} s")
     edges.drain()
-    serving.verify_serving(workplace, manifest, progress)
+    serving.verify_serving(session, manifest, progress)
     record.phases = {"switch": record.rollback_s, "prove": round(time.monotonic() - began - record.rollback_s, 1)}
 
 

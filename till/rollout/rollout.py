@@ -27,7 +27,7 @@ Result = TypeVar("Result")
 class Rollout:
     """One rollout under way. `check` raises when it may not go on: another change holds the lock."""
 
-    workplace: Session
+    session: Session
     edges: Edges
     intents: dict[str, Intent]
     manifest: release.Manifest
@@ -44,7 +44,9 @@ class Rollout:
         beside = {host: one for host, one in self.intents.items() if one.beside}
         old = CounterSum(tuple((host, one.old_slot or "") for host, one in beside.items()))
         new = CounterSum(tuple((host, one.new_slot) for host, one in beside.items()))
-        self.looks = ReleaseComparison(rules, old, new, (self.record.old_version or "nothing", self.record.new_version))
+        self.comparison = ReleaseComparison(
+            rules, old, new, (self.record.old_version or "nothing", self.record.new_version)
+        )
 
     def go(self, steps: tuple[plan.Step, ...]) -> None:
         """Every step of the plan. Raises GateSaidNo with the sentence that ended it, TillError for what failed."""
@@ -64,15 +66,15 @@ class Rollout:
         unasked = {manifest.health_path, manifest.version_path, manifest.metrics_path}
         stale_s = self.policy["stale_s"]
         try:
-            found = counters.read(self.workplace, self._limits_s, unasked, stale_s)
+            found = counters.read(self.session, self._limits_s, unasked, stale_s)
         except TillError as reason:
             self._blind_why = reason.message
             return False
         self._blind_why = "a slot tells nothing fresh"
-        seen = self.looks.look(found, stale_s)
+        seen = self.comparison.look(found, stale_s)
         if seen:
-            self.record.traffic = [*self.record.traffic, *self.looks.samples(self.record.elapsed_s())]
-            self.record.failed_requests = self.looks.failed_requests
+            self.record.traffic = [*self.record.traffic, *self.comparison.samples(self.record.elapsed_s())]
+            self.record.failed_requests = self.comparison.failed_requests
         return seen
 
     def keeping(self, work: Callable[[], Result]) -> Result:
@@ -103,25 +105,25 @@ class Rollout:
                     f"nobody can judge {self.record.new_version}: {self._blind_why} for {now - seen_at:.0f} s"
                 )
             held_s = time.monotonic() - began
-            if held_s >= step.hold_s and (not step.proves or self.looks.proven()):
+            if held_s >= step.hold_s and (not step.proves or self.comparison.proven()):
                 break
             if step.proves and held_s > step.deadline_s:
                 self._note(step)
                 self.record.verdict = "insufficient"
-                told = "; ".join(one.sentence for one in self.looks.said.values() if one.verdict != "pass")
+                told = "; ".join(one.sentence for one in self.comparison.said.values() if one.verdict != "pass")
                 raise GateSaidNo(f"{step.percent} % for {step.deadline_s:g} s proved nothing: {told}")
             time.sleep(max(0.0, self.policy["look_interval_s"] - (time.monotonic() - now)))
         self._note(step)
         self.keeping(lambda: usage_gate.gate(self, f"{step.percent} %"))
 
     def _refuse_failed(self, step: plan.Step) -> None:
-        if found := self.looks.failed():
+        if found := self.comparison.failed():
             self._note(step)
             raise GateSaidNo(f"{found[0]}: {found[1].sentence}")
 
     def _note(self, step: plan.Step) -> None:
         """What every measure said at the end of a step."""
-        for name, one in self.looks.said.items():
+        for name, one in self.comparison.said.items():
             self.gate(f"{step.percent} %", name, one.verdict, one.sentence)
 
     def gate(self, phase: str, name: str, verdict: Any, sentence: str) -> None:

@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 TIMEOUT_S = 30
 
 
-def gate(walk: Rollout, phase: str) -> None:
+def gate(rollout: Rollout, phase: str) -> None:
     """Memory and restarts of the new release's slots; raises GateSaidNo above policy."""
-    policy, again = walk.policy, f"till status {walk.workplace.contract.stack}"
+    policy, again = rollout.policy, f"till status {rollout.session.contract.stack}"
 
     def one(host: Host) -> dict[str, Any]:
-        slot = walk.intents[host.name].new_slot
+        slot = rollout.intents[host.name].new_slot
         told: dict[str, Any] = programs.run_host_program(
-            walk.workplace, host.name, "slot-probe", "usage", slot, timeout_s=TIMEOUT_S, next_command=again
+            rollout.session, host.name, "slot-probe", "usage", slot, timeout_s=TIMEOUT_S, next_command=again
         )
         return told
 
     faults, shares = [], {}
-    for host, told in probe.at_once(one, walk.edges.hosts).items():
+    for host, told in probe.at_once(one, rollout.edges.hosts).items():
         if told["memory_bytes"] is not None and told["memory_max_bytes"]:
             shares[host] = told["memory_bytes"] / told["memory_max_bytes"]
             if shares[host] > policy["memory_ratio_max"]:
@@ -37,30 +37,30 @@ def gate(walk: Rollout, phase: str) -> None:
         if (told["restarts"] or 0) > policy["restarts_max"]:
             faults.append(f"it ended by itself {told['restarts']} times on {host}")
     most = f"at most {max(shares.values()):.0%} of its memory" if shares else "its memory is not known here"
-    walk.gate(
+    rollout.gate(
         phase, "usage", "fail" if faults else "pass", "; ".join(faults) or f"it takes {most} and was never started anew"
     )
     if faults:
-        raise GateSaidNo(f"{walk.manifest.version}: {'; '.join(faults)}")
+        raise GateSaidNo(f"{rollout.manifest.version}: {'; '.join(faults)}")
 
 
-def cpu(walk: Rollout, phase: str, asked: dict[str, dict[str, dict[str, Any]]]) -> None:
+def cpu(rollout: Rollout, phase: str, asked: dict[str, dict[str, dict[str, Any]]]) -> None:
     """Processor time for each request, beside the old release; raises GateSaidNo above policy.
 
     The old one is warm and the new one is not, so it may take some times as much; below the floor nothing is said.
     """
-    policy = walk.policy
+    policy = rollout.policy
     took_ms = {side: _per_request_ms([one[side] for one in asked.values() if side in one]) for side in ("old", "new")}
     old_ms, new_ms = took_ms["old"], took_ms["new"]
     if old_ms is None or new_ms is None:
-        walk.gate(phase, "cpu", "skipped", "what the slots took is not known here")
+        rollout.gate(phase, "cpu", "skipped", "what the slots took is not known here")
         return
-    told = f"{new_ms:.1f} ms of a core for each request, {old_ms:.1f} ms on {walk.record.old_version or 'nothing'}"
+    told = f"{new_ms:.1f} ms of a core for each request, {old_ms:.1f} ms on {rollout.record.old_version or 'nothing'}"
     bad = new_ms > max(policy["cpu_floor_ms"], policy["cpu_ratio_max"] * old_ms)
     sentence = f"{told}: more than {policy['cpu_ratio_max']} times as much" if bad else told
-    walk.gate(phase, "cpu", "fail" if bad else "pass", sentence)
+    rollout.gate(phase, "cpu", "fail" if bad else "pass", sentence)
     if bad:
-        raise GateSaidNo(f"{walk.manifest.version} past the edge: {sentence}")
+        raise GateSaidNo(f"{rollout.manifest.version} past the edge: {sentence}")
 
 
 def _per_request_ms(found: list[dict[str, Any]]) -> float | None:

@@ -31,18 +31,18 @@ def record(name: str, manifest: Manifest, plan_text: str) -> signoff.Record:
     return signoff.record(facts.entries(name), name, manifest, facts.digest(name, manifest, plan_text))
 
 
-def judge_checklist(workplace: Session, manifest: Manifest, plan_text: str) -> list[Verdict]:
+def judge_checklist(session: Session, manifest: Manifest, plan_text: str) -> list[Verdict]:
     """A verdict for each item of the checklist that is wanted on this stack, now."""
-    contract = workplace.contract
+    contract = session.contract
     found = record(contract.stack, manifest, plan_text)
-    return checklist.judge(contract.environment, facts.read(workplace, manifest), found, datetime.now(UTC))
+    return checklist.judge(contract.environment, facts.read(session, manifest), found, datetime.now(UTC))
 
 
 def refuse_unready(
-    workplace: Session, manifest: Manifest, plan_text: str, override: str, progress: Progress
+    session: Session, manifest: Manifest, plan_text: str, override: str, progress: Progress
 ) -> dict[str, Any]:
     """Raises Refused where the checklist forbids a deploy. Returns what its journal entry says of an override."""
-    stack_name, verdicts = workplace.contract.stack, _settled(workplace, manifest, plan_text, progress)
+    stack_name, verdicts = session.contract.stack, _settled(session, manifest, plan_text, progress)
     if refused := checklist.refusal(stack_name, manifest.version, verdicts, override):
         raise refused
     lifted = checklist.overridden(verdicts, override)
@@ -51,11 +51,11 @@ def refuse_unready(
     return lifted
 
 
-def _settled(workplace: Session, manifest: Manifest, plan_text: str, progress: Progress) -> list[Verdict]:
+def _settled(session: Session, manifest: Manifest, plan_text: str, progress: Progress) -> list[Verdict]:
     """The verdicts, once what gets well by itself had the time to: a copy joins again after its host was away."""
     deadline = time.monotonic() + thresholds()["checklist"]["settle_s"]
     while True:
-        verdicts = judge_checklist(workplace, manifest, plan_text)
+        verdicts = judge_checklist(session, manifest, plan_text)
         missing = {one.gate: one.sentence for one in verdicts if not one.passed}
         if not missing or not set(missing) <= checklist.settling() or time.monotonic() > deadline:
             return verdicts
@@ -86,8 +86,8 @@ def sign(
 def _kept(name: str) -> str:
     """Keep the head of the journal on the stack where that can be done: who signs may not have the stack's secrets."""
     try:
-        with open_session(stack.contract(name)) as workplace:
-            reason = journal_head.push(workplace)
+        with open_session(stack.contract(name)) as session:
+            reason = journal_head.push(session)
     except TillError as unread:
         reason = f"the journal's head is not kept on the stack: {unread.message.splitlines()[0]}"
     return f"warning: {reason}" if reason else "the journal's head is kept on the stack"
@@ -100,8 +100,8 @@ def read_checklist(name: str, version: str, strategy: str, document: bool, progr
     """
     contract = stack.contract(name)
     manifest = release.load(contract, version)
-    with open_session(contract) as workplace:
-        verdicts = judge_checklist(workplace, manifest, format_plan(strategy))
+    with open_session(contract) as session:
+        verdicts = judge_checklist(session, manifest, format_plan(strategy))
     refused = checklist.refusal(name, version, verdicts)
     items = list(checklist.rows(contract.environment, verdicts))
     if document:
@@ -142,8 +142,8 @@ def _documented(contract: Contract, manifest: Manifest, plan_text: str, items: l
 def _fetch(name: str, progress: Progress) -> None:
     """What the watch of releases did since; a stack that can't be asked still has its journal."""
     try:
-        with open_session(stack.contract(name)) as workplace:
-            release_watch.collect(workplace, progress)
+        with open_session(stack.contract(name)) as session:
+            release_watch.collect(session, progress)
     except TillError as reason:
         progress.say(f"warning: what the watch of releases did is not known: {reason.message.splitlines()[0]}")
 
@@ -156,8 +156,8 @@ def read_history(name: str, limit: int, verify: bool, progress: Progress | None 
         return {"changes": history.rows(journal.read(path), limit)}
     entries = facts.entries(name)
     try:
-        with open_session(stack.contract(name)) as workplace:
-            kept, others = journal_head.read(workplace)
+        with open_session(stack.contract(name)) as session:
+            kept, others = journal_head.read(session)
     except TillError as reason:
         reason.message = f"all {len(entries)} entries are chained, but their head was not read: {reason.message}"
         raise

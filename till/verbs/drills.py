@@ -29,11 +29,11 @@ JUDGED: dict[str, Callable[[str, dict[str, Any]], dict[str, Any]]] = {
 
 def hold_restore(name: str, repository: int, progress: Progress) -> dict[str, Any]:
     """Restore the newest backup beside the running database, compare, measure, clean up, report."""
-    with open_session(stack.contract(name)) as workplace:
+    with open_session(stack.contract(name)) as session:
         try:
-            return restore.run(workplace, repository, progress)
+            return restore.run(session, repository, progress)
         finally:
-            _note(name, workplace, restore.KIND)
+            _note(name, session, restore.KIND)
 
 
 def hold_failover(name: str, fault: str, override: str, confirmation: str, progress: Progress) -> dict[str, Any]:
@@ -45,28 +45,28 @@ def hold_failover(name: str, fault: str, override: str, confirmation: str, progr
     failover.refuse_unconfirmed(contract, fault, override, confirmation)
     verb = f"drill failover --fault {fault}"
     with (
-        open_session(contract) as workplace,
+        open_session(contract) as session,
         hold_local_lock(lock_file(name), verb),
-        fleet_lock.hold_fleet_lock(workplace, verb),
+        fleet_lock.hold_fleet_lock(session, verb),
     ):
         try:
-            return failover.run(workplace, fault, override, progress)
+            return failover.run(session, fault, override, progress)
         finally:
-            _note(name, workplace, failover.KIND)
+            _note(name, session, failover.KIND)
 
 
 def list_drills(name: str) -> dict[str, Any]:
     """Every drill that the stack's host remembers; those of its timers reach journal and reports by this."""
-    with open_session(stack.contract(name)) as workplace:
-        results = [one for kind in JUDGED for one in _note(name, workplace, kind)]
+    with open_session(stack.contract(name)) as session:
+        results = [one for kind in JUDGED for one in _note(name, session, kind)]
     told = [{key: value for key, value in one.items() if key not in drill_page.PLOTTED} for one in results]
     told.sort(key=lambda one: float(one["at"]))
     return {"drills": told, "reports": [str(path) for path in drill_page.written(name)]}
 
 
-def _note(name: str, workplace: Session, kind: str) -> list[dict[str, Any]]:
+def _note(name: str, session: Session, kind: str) -> list[dict[str, Any]]:
     """One journal entry and one report for each drill that has none yet; all results of the kind."""
-    path, results = journal_file(name), host_unit.results(workplace, kind)
+    path, results = journal_file(name), host_unit.results(session, kind)
     with hold_records_lock(records_lock_file(name)):
         noted = {entry.get("name") for entry in journal.read(path) if entry["verb"] == f"drill {kind}"}
         fresh = [result for result in results if result["name"] not in noted]
@@ -79,5 +79,5 @@ def _note(name: str, workplace: Session, kind: str) -> list[dict[str, Any]]:
             journal.append(path, f"drill {kind}", bool(judged["ok"]), {**facts, "held_at": judged["at"]})
     if fresh:
         # Where this fails, the next change says so.
-        journal_head.push(workplace)
+        journal_head.push(session)
     return results

@@ -36,22 +36,22 @@ def provision(name: str, progress: Progress, check: bool = False, diff: bool = F
     """
     contract = stack.contract(name)
     challenges.refuse_undelegated(contract, tags)
-    with open_session(contract, artefacts.variables()) as workplace:
+    with open_session(contract, artefacts.variables()) as session:
         if check:
-            checked = play.run(workplace, "provision.yml", progress, check=True, diff=diff, tags=tags)
+            checked = play.run(session, "provision.yml", progress, check=True, diff=diff, tags=tags)
             told = _provisioned(checked, contract)
-            return _with_names(told, public_names.provision(workplace, progress, tags, check=True))
+            return _with_names(told, public_names.provision(session, progress, tags, check=True))
         with (
-            change(name, "provision", progress, redact.of(contract), workplace) as facts,
-            fleet_lock.hold_fleet_lock(workplace, "provision", progress),
+            change(name, "provision", progress, redact.of(contract), session) as facts,
+            fleet_lock.hold_fleet_lock(session, "provision", progress),
         ):
-            result = play.run(workplace, "provision.yml", progress, diff=diff, tags=tags)
+            result = play.run(session, "provision.yml", progress, diff=diff, tags=tags)
             facts["changed"] = sum(result.changed.values())
             told = _provisioned(result, contract)
-            told = _with_names(told, public_names.provision(workplace, progress, tags, check=False))
+            told = _with_names(told, public_names.provision(session, progress, tags, check=False))
             facts["changed"] = told["changed"]
             # The stack's state leaves this machine whenever hosts were made to follow it.
-            return told if tags else {**told, **config_backup.push(workplace, progress)}
+            return told if tags else {**told, **config_backup.push(session, progress)}
 
 
 def _provisioned(result: PlayResult, contract: Contract) -> dict[str, Any]:
@@ -78,26 +78,26 @@ def build_release(name: str, version: str, source: str, progress: Progress, test
 
 
 def deploy_release(
-    name: str, wish: deploy.DeployRequest, progress: Progress, check: bool = False, diff: bool = False
+    name: str, request: deploy.DeployRequest, progress: Progress, check: bool = False, diff: bool = False
 ) -> dict[str, Any]:
     """Deploy a built release; returns what deploy_record.facts and Deploy.facts tell."""
     contract = stack.contract(name)
-    manifest, plan_text = release.load(contract, wish.version), plan.text(wish.steps())
-    with open_session(contract, artefacts.variables()) as workplace:
+    manifest, plan_text = release.load(contract, request.version), plan.text(request.steps())
+    with open_session(contract, artefacts.variables()) as session:
         if check:
-            checked = ship.run(workplace, manifest, progress, check=True, diff=diff)
-            checked.raise_for_failure(contract, f"till deploy {name} {wish.version}")
+            checked = ship.run(session, manifest, progress, check=True, diff=diff)
+            checked.raise_for_failure(contract, f"till deploy {name} {request.version}")
             return checked.facts()
-        release_watch.collect(workplace, progress)
+        release_watch.collect(session, progress)
         with (
-            change(name, "deploy", progress, redact.of(contract), workplace) as facts,
-            fleet_lock.hold_fleet_lock(workplace, f"deploy {wish.version}") as held,
+            change(name, "deploy", progress, redact.of(contract), session) as facts,
+            fleet_lock.hold_fleet_lock(session, f"deploy {request.version}") as held,
         ):
             # By the artefact production finds out whether staging passed it.
-            facts |= {"new_version": wish.version, "sha256": manifest.sha256}
-            facts |= approvals.refuse_unready(workplace, manifest, plan_text, wish.override, progress)
-            record = deploy.start_record(workplace, wish, manifest, journal.account(), progress)
-            told = deploy.Deploy(workplace, wish, manifest, record, progress, held).run()
+            facts |= {"new_version": request.version, "sha256": manifest.sha256}
+            facts |= approvals.refuse_unready(session, manifest, plan_text, request.override, progress)
+            record = deploy.start_record(session, request, manifest, journal.account(), progress)
+            told = deploy.Deploy(session, request, manifest, record, progress, held).run()
             facts |= {one: told[one] for one in ("old_version", "strategy", "switch_s", "changed", "record")}
     return told
 
@@ -105,13 +105,13 @@ def deploy_release(
 def roll_back(name: str, version: str, override: str, progress: Progress) -> dict[str, Any]:
     """Lead traffic back to the release that is still warm; returns what deploy_record.facts tells."""
     contract = stack.contract(name)
-    with open_session(contract) as workplace:
-        release_watch.collect(workplace, progress)
+    with open_session(contract) as session:
+        release_watch.collect(session, progress)
         with (
-            change(name, "rollback", progress, redact.of(contract), workplace) as facts,
-            fleet_lock.hold_fleet_lock(workplace, f"rollback {version}".strip()) as held,
+            change(name, "rollback", progress, redact.of(contract), session) as facts,
+            fleet_lock.hold_fleet_lock(session, f"rollback {version}".strip()) as held,
         ):
-            told = rollback.run(workplace, version, journal.account(), override, progress, held)
+            told = rollback.run(session, version, journal.account(), override, progress, held)
             facts |= {one: told[one] for one in ("old_version", "new_version", "rollback_s", "record")}
     return told
 
@@ -129,10 +129,10 @@ def verify_hosts(name: str, progress: Progress) -> dict[str, Any]:
 
 def state(name: str, progress: Progress | None = None) -> dict[str, Any]:
     """How the stack is; what its watch did meanwhile is in the journal then."""
-    with open_session(stack.contract(name)) as workplace:
-        found = status.of(workplace)
+    with open_session(stack.contract(name)) as session:
+        found = status.of(session)
         unreached = {one["name"] for one in found["hosts"] if not one["reachable"]}
-        release_watch.collect(workplace, progress or Progress(quiet=True), unreached)
+        release_watch.collect(session, progress or Progress(quiet=True), unreached)
         return found
 
 

@@ -260,7 +260,7 @@ def test_every_check_has_its_fact_and_a_stack_that_is_away_passes_none(
         "faults": ["edge alpha serves no release"],
     }
     monkeypatch.setattr(paths, "STATE", tmp_path)
-    monkeypatch.setattr(status, "of", lambda _workplace: seen)
+    monkeypatch.setattr(status, "of", lambda _session: seen)
     monkeypatch.setattr(probe, "public_trust", trust)
     found = facts.read(Away(), MANIFEST)  # type: ignore[arg-type]
     assert set(found) == set(CHECKS)

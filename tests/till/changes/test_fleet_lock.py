@@ -39,7 +39,7 @@ with here.held_by(place, "deploy v1") as one:
 
 
 class Place:
-    """A workplace whose hosts with etcd are processes of this machine: the command of each, and what it started."""
+    """A session whose hosts with etcd are processes of this machine: the command of each, and what it started."""
 
     def __init__(self, command: list[str]) -> None:
         self.contract: Contract = contract_of(*(host(name, roles=["database", "etcd"]) for name in MEMBERS))

@@ -58,7 +58,7 @@ def ops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
 
 def changed(ops: Host, times: int) -> Path:
     for number in range(times):
-        with change("lab", "provision", Progress(quiet=True), workplace=ops) as facts:  # type: ignore[arg-type]
+        with change("lab", "provision", Progress(quiet=True), session=ops) as facts:  # type: ignore[arg-type]
             facts["changed"] = number
     return paths.journal_file("lab")
 
@@ -85,14 +85,14 @@ def test_each_change_keeps_its_head_on_the_backup_host(ops: Host) -> None:
 
 
 def test_a_failed_change_keeps_its_head_too(ops: Host) -> None:
-    with pytest.raises(GateSaidNo), change("lab", "deploy", Progress(quiet=True), workplace=ops):  # type: ignore[arg-type]
+    with pytest.raises(GateSaidNo), change("lab", "deploy", Progress(quiet=True), session=ops):  # type: ignore[arg-type]
         raise GateSaidNo("no")
     assert compared(ops).state == "same"
 
 
 def test_a_host_that_is_away_is_a_warning_and_the_change_stands(ops: Host, capsys: pytest.CaptureFixture[str]) -> None:
     ops.away = True
-    with change("lab", "deploy", Progress(), workplace=ops):  # type: ignore[arg-type]
+    with change("lab", "deploy", Progress(), session=ops):  # type: ignore[arg-type]
         pass
     assert "warning: the journal's head is not kept on the stack: host ops can't be reached" in capsys.readouterr().err
     assert journal.read(paths.journal_file("lab"))[0]["ok"]

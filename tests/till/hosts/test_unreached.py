@@ -24,7 +24,7 @@ ROLES = ["edge", "app", "database", "etcd", "monitoring", "backup_repository", "
 
 
 class Away:
-    """A workplace of one host to which SSH finds no way."""
+    """A session of one host to which SSH finds no way."""
 
     contract = contract_of(host("alpha", roles=ROLES))
 

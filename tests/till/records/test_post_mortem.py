@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from till.cli.main import app
-from till.hosts import session
+from till.hosts import session as sessions
 from till.records import incidents, post_mortem
 from till.records.deploy_record import Gate, Record, Sample, Step
 from till.stacks import stack
@@ -137,11 +137,11 @@ def test_till_incident_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert json.loads(answer.stdout)["document"] == str(path)
     assert "Post-mortem: v1.1.0" in CliRunner().invoke(app, ["incident", "show", "lab", RECORD.name]).stdout
     monkeypatch.setattr(stack, "contract", lambda name: name)
-    monkeypatch.setattr(session, "open_session", nullcontext)
+    monkeypatch.setattr(sessions, "open_session", nullcontext)
     lost = [
         {"id": "20270115T080000Z-alpha", "began": 1.8e9, "ended": None, "lost": ["alpha"], "measured": {}, "events": []}
     ]
-    monkeypatch.setattr(incidents, "found", lambda _workplace: (lost, {}))
+    monkeypatch.setattr(incidents, "found", lambda _session: (lost, {}))
     monkeypatch.setattr(incidents, "write", lambda _stack, one: path.with_name(f"{one['id']}.md"))
     listed = json.loads(CliRunner().invoke(app, ["incident", "list", "lab", "--json"]).stdout)
     assert [one["id"] for one in listed["post_mortems"]] == [RECORD.name] and len(listed["incidents"]) == 1
@@ -149,7 +149,7 @@ def test_till_incident_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:
     # The newest of both kinds is shown: the lost site is of 2027.
     newest = json.loads(CliRunner().invoke(app, ["incident", "show", "lab", "--json"]).stdout)
     assert newest["id"] == lost[0]["id"]
-    monkeypatch.setattr(incidents, "found", lambda _workplace: ([], {}))
+    monkeypatch.setattr(incidents, "found", lambda _session: ([], {}))
     assert json.loads(CliRunner().invoke(app, ["incident", "show", "lab", "--json"]).stdout)["id"] == RECORD.name
 
 

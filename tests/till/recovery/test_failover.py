@@ -22,7 +22,7 @@ CLOSE = replace(LAGS, members=[LEADS, {**COPY, "lag_mb": 0.1}])
 
 
 class Place:
-    """A workplace of a contract that opens no road."""
+    """A session of a contract that opens no road."""
 
     def __init__(self, contract: Contract) -> None:
         self.contract = contract

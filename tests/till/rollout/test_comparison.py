@@ -15,56 +15,56 @@ STALE_S = 5
 
 
 @pytest.fixture
-def looks() -> ReleaseComparison:
+def comparison() -> ReleaseComparison:
     old, new = (CounterSum(tuple((host, slot) for host in INTENTS)) for slot in ("blue", "green"))
     found = ReleaseComparison(judge.rules(thresholds()["judge"]), old, new, (OLD, NEW))
     assert found.look(readings(Counts(1000), Counts()), STALE_S)
     return found
 
 
-def test_what_was_counted_before_it_was_looked_at_is_not_its_own(looks: ReleaseComparison) -> None:
-    assert looks.old.total["errors"] == Counts()
-    assert looks.failed() is None and not looks.proven() and looks.failed_requests == 0
+def test_what_was_counted_before_it_was_looked_at_is_not_its_own(comparison: ReleaseComparison) -> None:
+    assert comparison.old.total["errors"] == Counts()
+    assert comparison.failed() is None and not comparison.proven() and comparison.failed_requests == 0
 
 
-def test_a_bad_canary_fails_after_a_few_requests(looks: ReleaseComparison) -> None:
+def test_a_bad_canary_fails_after_a_few_requests(comparison: ReleaseComparison) -> None:
     for second in range(1, 4):
-        looks.look(readings(Counts(1000 + 9 * second), Counts(second, second)), STALE_S)
-        if found := looks.failed():
+        comparison.look(readings(Counts(1000 + 9 * second), Counts(second, second)), STALE_S)
+        if found := comparison.failed():
             break
     assert found and found[0] == "errors" and found[1].verdict == "fail"
-    assert looks.new.total["errors"].requests <= 6
+    assert comparison.new.total["errors"].requests <= 6
 
 
-def test_a_good_canary_is_proven_by_600_requests_and_not_by_500(looks: ReleaseComparison) -> None:
-    looks.look(readings(Counts(2000), Counts(250)), STALE_S)
-    assert not looks.proven()
-    looks.look(readings(Counts(2000), Counts(300)), STALE_S)
-    assert looks.proven()
+def test_a_good_canary_is_proven_by_600_requests_and_not_by_500(comparison: ReleaseComparison) -> None:
+    comparison.look(readings(Counts(2000), Counts(250)), STALE_S)
+    assert not comparison.proven()
+    comparison.look(readings(Counts(2000), Counts(300)), STALE_S)
+    assert comparison.proven()
 
 
-def test_nothing_is_proven_without_a_request(looks: ReleaseComparison) -> None:
-    looks.look(readings(Counts(9000), Counts()), STALE_S)
-    assert looks.said["errors"].verdict == "insufficient" and not looks.proven()
+def test_nothing_is_proven_without_a_request(comparison: ReleaseComparison) -> None:
+    comparison.look(readings(Counts(9000), Counts()), STALE_S)
+    assert comparison.said["errors"].verdict == "insufficient" and not comparison.proven()
 
 
-def test_each_measure_that_the_release_tells_of_must_pass(looks: ReleaseComparison) -> None:
-    looks.look(readings(Counts(1000), Counts(), slow=Counts(0)), STALE_S)
-    looks.look(readings(Counts(2000), Counts(400), slow=Counts(3)), STALE_S)
-    assert looks.said["errors"].verdict == "pass" and looks.said["slow"].verdict == "insufficient"
-    assert not looks.proven()
-    looks.look(readings(Counts(2000), Counts(400), slow=Counts(400)), STALE_S)
+def test_each_measure_that_the_release_tells_of_must_pass(comparison: ReleaseComparison) -> None:
+    comparison.look(readings(Counts(1000), Counts(), slow=Counts(0)), STALE_S)
+    comparison.look(readings(Counts(2000), Counts(400), slow=Counts(3)), STALE_S)
+    assert comparison.said["errors"].verdict == "pass" and comparison.said["slow"].verdict == "insufficient"
+    assert not comparison.proven()
+    comparison.look(readings(Counts(2000), Counts(400), slow=Counts(400)), STALE_S)
     # Of payments it tells nothing.
-    assert looks.said["slow"].verdict == "pass" and looks.said["payments"].verdict == "insufficient"
-    assert looks.proven()
+    assert comparison.said["slow"].verdict == "pass" and comparison.said["payments"].verdict == "insufficient"
+    assert comparison.proven()
 
 
-def test_samples_add_up_to_what_was_counted(looks: ReleaseComparison) -> None:
-    samples = looks.samples(0)
+def test_samples_add_up_to_what_was_counted(comparison: ReleaseComparison) -> None:
+    samples = comparison.samples(0)
     for second in range(1, 5):
-        looks.look(readings(Counts(1000 + 7 * second, second), Counts(3 * second)), STALE_S)
-        samples += looks.samples(second)
-    assert looks.samples(5)[0].requests == 0
+        comparison.look(readings(Counts(1000 + 7 * second, second), Counts(3 * second)), STALE_S)
+        samples += comparison.samples(second)
+    assert comparison.samples(5)[0].requests == 0
     by_version = {
         version: (
             sum(one.requests for one in samples if one.version == version),
@@ -73,20 +73,20 @@ def test_samples_add_up_to_what_was_counted(looks: ReleaseComparison) -> None:
         for version in (OLD, NEW)
     }
     assert by_version == {OLD: (2 * 28, 2 * 4), NEW: (2 * 12, 0)}
-    assert looks.failed_requests == 8
+    assert comparison.failed_requests == 8
 
 
-def test_a_slot_that_starts_anew_takes_nothing_back(looks: ReleaseComparison) -> None:
-    looks.look(readings(Counts(2000), Counts(300, 1)), STALE_S)
-    looks.look(readings(Counts(2000), Counts(4, 1)), STALE_S)
-    assert looks.new.total["errors"] == Counts(608, 4)
-    assert sum(one.requests for one in looks.samples(1) if one.version == NEW) == 608
+def test_a_slot_that_starts_anew_takes_nothing_back(comparison: ReleaseComparison) -> None:
+    comparison.look(readings(Counts(2000), Counts(300, 1)), STALE_S)
+    comparison.look(readings(Counts(2000), Counts(4, 1)), STALE_S)
+    assert comparison.new.total["errors"] == Counts(608, 4)
+    assert sum(one.requests for one in comparison.samples(1) if one.version == NEW) == 608
 
 
 @pytest.mark.parametrize("gone", ["green", "blue"])
-def test_a_side_that_tells_nothing_fresh_is_not_judged(looks: ReleaseComparison, gone: str) -> None:
-    before = dict(looks.said)
+def test_a_side_that_tells_nothing_fresh_is_not_judged(comparison: ReleaseComparison, gone: str) -> None:
+    before = dict(comparison.said)
     found = readings(Counts(2000), Counts(500, 500))
-    assert not looks.look({place: one for place, one in found.items() if place != ("bravo", gone)}, STALE_S)
-    assert not looks.look(readings(Counts(2000), Counts(500, 500), age_s=STALE_S + 1), STALE_S)
-    assert looks.said == before
+    assert not comparison.look({place: one for place, one in found.items() if place != ("bravo", gone)}, STALE_S)
+    assert not comparison.look(readings(Counts(2000), Counts(500, 500), age_s=STALE_S + 1), STALE_S)
+    assert comparison.said == before

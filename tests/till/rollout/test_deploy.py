@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.till.conftest import QUIET
-from tests.till.rollouts import INTENTS, NEW, OLD, WORKPLACE, manifest
+from tests.till.rollouts import INTENTS, NEW, OLD, SESSION, manifest
 from till import paths
 from till.checks import serving
 from till.errors import GateSaidNo, Interrupted, TillError, Unexpected
@@ -59,8 +59,8 @@ def edges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Edges:
 def begun() -> deploy.Deploy:
     record = deploy_record.begin("lab", "deploy", "ann", NEW, old_version=OLD)
     held: Any = SimpleNamespace(token=1, check=lambda: None)
-    wish = deploy.DeployRequest(NEW, "canary", None, "")
-    return deploy.Deploy(WORKPLACE, wish, manifest(), record, QUIET, held)
+    request = deploy.DeployRequest(NEW, "canary", None, "")
+    return deploy.Deploy(SESSION, request, manifest(), record, QUIET, held)
 
 
 def break_at(phase: str, raised: BaseException, edges: Edges, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +123,7 @@ def test_a_rollback_that_a_fault_of_ours_ends_is_undone_on_every_edge(
     held: Any = SimpleNamespace(token=1, check=lambda: None)
     with pytest.raises(ValueError, match=SECRET):
         deploy_documents.after(
-            WORKPLACE.contract, record, lambda: rollback._lead(WORKPLACE, record, manifest(OLD), QUIET, held)
+            SESSION.contract, record, lambda: rollback._lead(SESSION, record, manifest(OLD), QUIET, held)
         )
     assert edges.asked[-2:] == ["promote", "revert"]
     kept = deploy_record.load("lab", record.name)

@@ -49,7 +49,7 @@ RESULT = {
 
 
 class Place:
-    """A workplace whose host ops has the program, which answers as it is told to."""
+    """A session whose host ops has the program, which answers as it is told to."""
 
     def __init__(self, *roles: str) -> None:
         self.contract: Contract = contract_of(
@@ -283,7 +283,7 @@ def test_the_verb_looks_on_until_the_watch_ends_and_tells_what_it_did(
         [FOUND, FOUND, {**FOUND, "watch": {**FOUND["watch"], "ended": {"at": AT, "why": "taken back", "by": "x"}}}]
     )
 
-    def shown(_workplace: Any) -> dict[str, Any]:
+    def shown(_session: Any) -> dict[str, Any]:
         # It acts while it is looked on.
         verb.answers["results"] = [RESULT]
         return {name: found[name] for found in [next(looks)] for name in ("watch", "look")}

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.till.rollouts import NEW, Clock, readings, silent, walk
+from tests.till.rollouts import NEW, Clock, readings, rollout, silent
 from till.errors import GateSaidNo, TillError
 from till.platforms.vps import counters
 from till.policy import thresholds
-from till.rollout import rollout as walks
+from till.rollout import rollout as rollouts
 from till.rollout import usage_gate
 from till.rollout.counts import Counts
 from till.rollout.plan import Step
@@ -24,8 +24,8 @@ LOOK_S = POLICY["look_interval_s"]
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     found = Clock()
-    monkeypatch.setattr(walks, "time", found)
-    monkeypatch.setattr(usage_gate, "gate", lambda walk, phase: walk.gate(phase, "usage", "pass", ""))
+    monkeypatch.setattr(rollouts, "time", found)
+    monkeypatch.setattr(usage_gate, "gate", lambda rollout, phase: rollout.gate(phase, "usage", "pass", ""))
     return found
 
 
@@ -46,7 +46,7 @@ def traffic(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
 
 @pytest.mark.usefixtures("traffic")
 def test_the_lease_is_renewed_when_a_third_of_it_is_over(clock: Clock) -> None:
-    one = walk(clock)
+    one = rollout(clock)
     one.go((Step(50, 60),))
     at = [when for when, _ in one.edges.weighed]
     gaps = [later - earlier for earlier, later in pairwise([*at, clock.now])]
@@ -57,7 +57,7 @@ def test_the_lease_is_renewed_when_a_third_of_it_is_over(clock: Clock) -> None:
 
 @pytest.mark.usefixtures("traffic")
 def test_the_lease_is_renewed_while_something_takes_its_time(clock: Clock) -> None:
-    one = walk(clock)
+    one = rollout(clock)
     one.policy = {**one.policy, "lease_s": 0.15}
     one.go((Step(100, 0),))
     before = len(one.edges.weighed)
@@ -68,7 +68,7 @@ def test_the_lease_is_renewed_while_something_takes_its_time(clock: Clock) -> No
 
 @pytest.mark.usefixtures("traffic")
 def test_without_a_share_nothing_is_renewed_and_what_is_raised_goes_on(clock: Clock) -> None:
-    one = walk(clock)
+    one = rollout(clock)
     with pytest.raises(TillError, match="Prometheus does not answer"):
         one.keeping(silent)
     assert one.edges.weighed == []
@@ -76,7 +76,7 @@ def test_without_a_share_nothing_is_renewed_and_what_is_raised_goes_on(clock: Cl
 
 @pytest.mark.usefixtures("traffic")
 def test_each_share_is_held_and_then_follows_the_next(clock: Clock) -> None:
-    one, began = walk(clock), clock.now
+    one, began = rollout(clock), clock.now
     one.go((Step(25, 15), Step(50, 15), Step(100, 30)))
     assert one.edges.shares() == [25, 50, 100]
     first = {percent: at - began for at, percent in reversed(one.edges.weighed)}
@@ -92,7 +92,7 @@ def test_what_nobody_can_judge_ends_at_the_blind_deadline(
 ) -> None:
     old = readings(Counts(10), Counts(10), age_s=POLICY["stale_s"] + 1)
     monkeypatch.setattr(counters, "read", silent if blind == "unreached" else lambda *_: old)
-    one, began = walk(clock), clock.now
+    one, began = rollout(clock), clock.now
     why = "Prometheus does not answer" if blind == "unreached" else "a slot tells nothing fresh"
     with pytest.raises(GateSaidNo, match=f"nobody can judge {NEW}: {why} for"):
         one.go((Step(5, 600), Step(100, 30)))
@@ -110,13 +110,13 @@ def test_a_look_in_time_makes_blindness_begin_anew(clock: Clock, monkeypatch: py
         return readings(Counts(past), Counts(past))
 
     monkeypatch.setattr(counters, "read", read)
-    walk(clock).go((Step(100, 100),))
+    rollout(clock).go((Step(100, 100),))
     assert clock.now - began >= 100
 
 
 def test_a_step_that_proves_ends_as_insufficient_at_its_deadline(clock: Clock, traffic: dict[str, float]) -> None:
     traffic["new"] = 0
-    one, began = walk(clock), clock.now
+    one, began = rollout(clock), clock.now
     with pytest.raises(GateSaidNo, match=r"5 % for 120 s proved nothing: .*no requests yet"):
         one.go((Step(5, 30, True, 120), Step(100, 30)))
     assert one.record.verdict == "insufficient" and one.edges.shares() == [5]
@@ -126,7 +126,7 @@ def test_a_step_that_proves_ends_as_insufficient_at_its_deadline(clock: Clock, t
 
 def test_a_step_that_proves_goes_on_as_soon_as_it_is_proven(clock: Clock, traffic: dict[str, float]) -> None:
     traffic["new"] = 5
-    one, began = walk(clock), clock.now
+    one, began = rollout(clock), clock.now
     one.go((Step(5, 30, True, 1800), Step(100, 0)))
     first = {percent: at - began for at, percent in reversed(one.edges.weighed)}
     # 600 requests without an error, by ten a second.
@@ -135,14 +135,14 @@ def test_a_step_that_proves_goes_on_as_soon_as_it_is_proven(clock: Clock, traffi
 
 @pytest.mark.usefixtures("traffic")
 def test_a_step_that_is_proven_at_once_is_held_all_the_same(clock: Clock) -> None:
-    one, began = walk(clock), clock.now
+    one, began = rollout(clock), clock.now
     one.go((Step(5, 90, True, 1800), Step(100, 0)))
     assert next(at for at, percent in one.edges.weighed if percent == 100) - began >= 90
 
 
 def test_the_first_no_ends_the_walk(clock: Clock, traffic: dict[str, float]) -> None:
     traffic["bad"] = 1.0
-    one, began = walk(clock), clock.now
+    one, began = rollout(clock), clock.now
     with pytest.raises(GateSaidNo, match=r"errors: .* failed"):
         one.go((Step(5, 600), Step(100, 30)))
     assert one.edges.shares() == [5] and clock.now - began <= 2 * LOOK_S
@@ -161,7 +161,7 @@ def test_a_lock_that_is_lost_ends_it_and_nothing_more_is_weighed(clock: Clock, l
         if asked > looks_before:
             raise TillError("this change has lost the lock")
 
-    one = walk(clock, check)
+    one = rollout(clock, check)
     with pytest.raises(TillError, match="lost the lock"):
         one.go((Step(5, 600), Step(100, 30)))
     assert all(at <= 1000 + looks_before * LOOK_S for at, _ in one.edges.weighed)
@@ -174,7 +174,7 @@ def test_what_the_release_takes_of_its_hosts_can_end_it(clock: Clock, monkeypatc
         raise GateSaidNo(f"memory at {phase}")
 
     monkeypatch.setattr(usage_gate, "gate", refuse)
-    one = walk(clock)
+    one = rollout(clock)
     with pytest.raises(GateSaidNo, match="memory at 25 %"):
         one.go((Step(25, 15), Step(100, 30)))
     assert one.edges.shares() == [25]

@@ -35,17 +35,17 @@ class Reading:
 
 
 def read(
-    workplace: Session, limits_s: Mapping[str, float], unasked: Iterable[str], window_s: float
+    session: Session, limits_s: Mapping[str, float], unasked: Iterable[str], window_s: float
 ) -> dict[Place, Reading]:
     """By host and slot; one that told nothing within the window is missing. Raises HostUnreachable, TillError.
 
     `limits_s`: above which time a request is slow, by measure. `unasked`: routes that no customer asks.
     """
-    contract = workplace.contract
+    contract = session.contract
     host = programs.host_with(contract, Role.MONITORING).name
     selector = f'{{job=~"traffic|slots",__name__=~"{"|".join(NAMES)}"}}[{window_s:g}s]'
     told = programs.run_host_program(
-        workplace, host, "metrics", selector, timeout_s=TIMEOUT_S, next_command=f"till status {contract.stack}"
+        session, host, "metrics", selector, timeout_s=TIMEOUT_S, next_command=f"till status {contract.stack}"
     )
     return readings(told["result"], told["now"], limits_s, set(unasked))
 

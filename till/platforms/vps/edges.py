@@ -44,9 +44,9 @@ class Edges:
     `token`: of the change that calls; a host that a newer change has written to refuses it (docs/adr/0020).
     """
 
-    def __init__(self, workplace: Session, token: int) -> None:
-        self._workplace, self._fence = workplace, f"--fence={token}"
-        self.hosts = [host for host in workplace.contract.hosts if Role.EDGE in host.roles]
+    def __init__(self, session: Session, token: int) -> None:
+        self._session, self._fence = session, f"--fence={token}"
+        self.hosts = [host for host in session.contract.hosts if Role.EDGE in host.roles]
 
     def end(self) -> None:
         """End what a change that was killed has left: a try of a release beside the one that serves."""
@@ -97,12 +97,12 @@ class Edges:
     def _all(
         self, words: Callable[[Host], list[str]], hosts: list[Host], timeout_s: int = TIMEOUT_S
     ) -> dict[str, dict[str, Any] | TillError]:
-        again = f"till status {self._workplace.contract.stack}"
+        again = f"till status {self._session.contract.stack}"
 
         def one(host: Host) -> dict[str, Any] | TillError:
             try:
                 told: dict[str, Any] = programs.run_host_program(
-                    self._workplace, host.name, "slots", *words(host), timeout_s=timeout_s, next_command=again
+                    self._session, host.name, "slots", *words(host), timeout_s=timeout_s, next_command=again
                 )
             except TillError as reason:
                 return reason

@@ -16,17 +16,17 @@ HEALTH_GATE = "Start and wait for health"
 
 
 def run(
-    workplace: Session, manifest: release.Manifest, progress: Progress, check: bool = False, diff: bool = False
+    session: Session, manifest: release.Manifest, progress: Progress, check: bool = False, diff: bool = False
 ) -> PlayResult:
     """Upload, check, unpack, start, on all hosts or for nobody."""
-    stack, version = workplace.contract.stack, manifest.version
+    stack, version = session.contract.stack, manifest.version
     variables = {
         "release_version": version,
         "release_artefact": str(release_dir(stack, version) / "artefact.tar.gz"),
         "release_sha256": manifest.sha256,
         "release_manifest": manifest.model_dump(),
     }
-    return play.run(workplace, "deploy.yml", progress, variables, check=check, diff=diff)
+    return play.run(session, "deploy.yml", progress, variables, check=check, diff=diff)
 
 
 def refuse_unshipped(contract: Contract, version: str, old_version: str | None, shipped: PlayResult) -> None:

@@ -36,20 +36,20 @@ def parse(text: str) -> Slots:
     return Slots(found.get("active"), found.get("blue"), found.get("green"))
 
 
-def read(workplace: Session) -> dict[str, Slots]:
+def read(session: Session) -> dict[str, Slots]:
     """Every app host's slots; raises HostUnreachable naming those that can't be asked."""
 
     def one(place: Host) -> Slots:
         host = place.name
-        answer = workplace.ssh(host, f"cat {STATE_FILE}")
-        programs.require_reached(host, answer.returncode, answer.stderr, f"till status {workplace.contract.stack}")
+        answer = session.ssh(host, f"cat {STATE_FILE}")
+        programs.require_reached(host, answer.returncode, answer.stderr, f"till status {session.contract.stack}")
         if answer.returncode != 0:
             if MISSING in answer.stderr:
                 return Slots()
             raise TillError(f"host {host}: {STATE_FILE} can't be read: {answer.stderr.strip()[-600:]}")
         return parse(answer.stdout)
 
-    return probe.at_once(one, [host for host in workplace.contract.hosts if Role.APP in host.roles])
+    return probe.at_once(one, [host for host in session.contract.hosts if Role.APP in host.roles])
 
 
 def before_all(found: dict[str, Slots]) -> tuple[str | None, str | None]:

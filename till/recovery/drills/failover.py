@@ -38,9 +38,9 @@ def refuse_unconfirmed(contract: Contract, fault: str, override: str, confirmati
         )
 
 
-def refuse_unwell(workplace: Session, progress: Progress) -> None:
+def refuse_unwell(session: Session, progress: Progress) -> None:
     """Raises as a planned move to another site would, and where a host or an edge is away."""
-    contract, seen = workplace.contract, failover.look(workplace)
+    contract, seen = session.contract, failover.look(session)
     again = f"till status {contract.stack}"
     for host, reason in seen.unreached.items():
         raise HostUnreachable(f"host {host} can't be reached: {reason}; nothing is broken further", again)
@@ -51,39 +51,39 @@ def refuse_unwell(workplace: Session, progress: Progress) -> None:
         raise UsageError(f"stack {contract.stack} has no second site that could lead", again)
     if leads and leads not in sites:
         raise GateSaidNo(f"the database leads on {seen.leader}, where no edge is", f"till failback {contract.stack}")
-    seen, _ = failover.target(workplace, seen, others[0], progress)
+    seen, _ = failover.target(session, seen, others[0], progress)
     sick = {edge: told for edge, told in seen.health.items() if told != 200}
     for edge, told in sick.items():
         raise GateSaidNo(f"edge {edge} answers {told or 'nothing'}; nothing is broken further", again)
 
 
-def run(workplace: Session, fault: str, override: str, progress: Progress) -> dict[str, Any]:
+def run(session: Session, fault: str, override: str, progress: Progress) -> dict[str, Any]:
     """Hold a drill. Returns its result with the report's path.
 
     Raises GateSaidNo with the result of one that failed or broke a limit, and without one where something was not
     well; Refused outside of the window and while another drill is under way.
     """
-    host, stack = host_unit.host(workplace), workplace.contract.stack
-    refuse_unwell(workplace, progress)
-    host_unit.refuse_second(workplace)
-    before = {result["name"] for result in host_unit.results(workplace, KIND)}
+    host, stack = host_unit.host(session), session.contract.stack
+    refuse_unwell(session, progress)
+    host_unit.refuse_second(session)
+    before = {result["name"] for result in host_unit.results(session, KIND)}
     by = f"{getpass.getuser()}@{socket.gethostname()}"
     told = programs.run_host_program(
-        workplace, host, PROGRAM, "request", fault, "--override", override, "--by", by,
+        session, host, PROGRAM, "request", fault, "--override", override, "--by", by,
         timeout_s=thresholds()["drill_failover"]["request_deadline_s"], next_command=f"till status {stack}",
     )  # fmt: skip
     if "refused" in told:
         again = f"till drill failover {stack} --fault {fault} --override REASON" if told["why"] == "window" else ""
         raise REFUSALS[told["why"]](f"no drill is held: {told['refused']}", again or f"till status {stack}")
     try:
-        host_unit.follow(workplace, UNIT, KIND, thresholds()["drill_failover"]["deadline_s"], progress)
+        host_unit.follow(session, UNIT, KIND, thresholds()["drill_failover"]["deadline_s"], progress)
     except KeyboardInterrupt:
-        host_unit.stop(workplace, UNIT)
+        host_unit.stop(session, UNIT)
         raise Interrupted(
             "the drill was interrupted; every fault is healed, or heals itself within the minute",
             f"till status {stack}, and where the leader moved: till failback {stack}",
         ) from None
-    return report_result(stack, host_unit.newest(workplace, UNIT, KIND, before))
+    return report_result(stack, host_unit.newest(session, UNIT, KIND, before))
 
 
 def report_result(stack: str, result: dict[str, Any]) -> dict[str, Any]:

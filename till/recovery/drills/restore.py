@@ -16,21 +16,21 @@ KIND = "restore"
 UNITS = {1: "till-drill-restore.service", 2: "till-drill-restore-offsite.service"}
 
 
-def run(workplace: Session, repository: int, progress: Progress) -> dict[str, Any]:
+def run(session: Session, repository: int, progress: Progress) -> dict[str, Any]:
     """Hold a drill. Returns its result with the report's path; GateSaidNo carries the result of one that failed."""
-    host, stack, name = host_unit.host(workplace), workplace.contract.stack, UNITS[repository]
-    host_unit.refuse_second(workplace)
-    before = {result["name"] for result in host_unit.results(workplace, KIND)}
-    started = workplace.ssh(host, f"systemctl start --no-block {name}")
+    host, stack, name = host_unit.host(session), session.contract.stack, UNITS[repository]
+    host_unit.refuse_second(session)
+    before = {result["name"] for result in host_unit.results(session, KIND)}
+    started = session.ssh(host, f"systemctl start --no-block {name}")
     programs.require_reached(host, started.returncode, started.stderr, f"till status {stack}")
     if started.returncode != 0:
         raise TillError(f"{host}: {name} does not start: {started.stderr.strip()[-600:]}", f"till provision {stack}")
     try:
-        host_unit.follow(workplace, name, KIND, thresholds()["drill_restore"]["deadline_s"], progress)
+        host_unit.follow(session, name, KIND, thresholds()["drill_restore"]["deadline_s"], progress)
     except KeyboardInterrupt:
-        host_unit.stop(workplace, name)
+        host_unit.stop(session, name)
         raise Interrupted("the drill was interrupted and has been cleaned up", f"till drill restore {stack}") from None
-    return report_result(stack, host_unit.newest(workplace, name, KIND, before))
+    return report_result(stack, host_unit.newest(session, name, KIND, before))
 
 
 def report_result(stack: str, result: dict[str, Any]) -> dict[str, Any]:

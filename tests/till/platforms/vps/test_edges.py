@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.till.rollouts import INTENTS, NEW, WORKPLACE
+from tests.till.rollouts import INTENTS, NEW, SESSION
 from till.errors import HostUnreachable, TillError
 from till.hosts import programs
 from till.platforms.vps import edges as vps_edges
@@ -22,7 +22,7 @@ class Hosts:
         self.wrong = dict[str, TillError]()
         self.mends_after = 0
 
-    def ask(self, _workplace: Any, host: str, program: str, *words: str, **_: Any) -> dict[str, Any]:
+    def ask(self, _session: Any, host: str, program: str, *words: str, **_: Any) -> dict[str, Any]:
         assert program == "slots"
         self.asked.append((host, *words))
         if host in self.wrong and [one for one, *_ in self.asked].count(host) != self.mends_after:
@@ -39,7 +39,7 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> Hosts:
 
 @pytest.fixture
 def edges() -> Edges:
-    return Edges(WORKPLACE, 7)
+    return Edges(SESSION, 7)
 
 
 def test_only_hosts_with_an_edge_are_asked_and_each_once(hosts: Hosts, edges: Edges) -> None:
