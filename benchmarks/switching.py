@@ -12,14 +12,15 @@ from benchmarks.visits import Visit
 from benchmarks.visits_apart import VisitsApart
 from infra.contract import Contract, Host, Role
 from till.errors import TillError, UsageError
+from till.fan_out import at_once
 from till.hosts import programs
 from till.hosts.session import Session, open_session
-from till.observe import probe
 from till.platforms.vps import slots
 from till.platforms.vps.edges import TIMEOUT_S, Edges
 from till.platforms.vps.slots import Slots
 from till.policy import thresholds
 from till.progress import Progress
+from till.public_dns import lookup
 from till.records import deploy_record
 from till.releases import release
 from till.rollout import deploy, rollback
@@ -125,7 +126,7 @@ class Bench:
                 self.check()
                 # A deploy asks three times, a rollback twice.
                 for _ in range(3 - number % 2):
-                    probe.at_once(ask, self.edges.hosts)
+                    at_once(ask, self.edges.hosts)
                 time.sleep(pause_s)
         return visits.all
 
@@ -140,7 +141,7 @@ class Bench:
     def led_to(self) -> str:
         """The host that names lead to."""
         contract = self.session.contract
-        address = probe.resolve(contract, contract.names.shop)[0]
+        address = lookup.resolve(contract, contract.names.shop)[0]
         return next(one.name for one in contract.hosts if one.address == address and Role.EDGE in one.roles)
 
     def peer(self, command: str, rounds: int, port: int = 443) -> list[Visit]:

@@ -12,6 +12,7 @@ from infra.contract import Contract
 from tests.browser.conftest import RESULTS
 from till.checks import purchase
 from till.observe import probe
+from till.public_dns import lookup
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(180)]
 
@@ -70,7 +71,7 @@ def check_out(page: Page, shop: Contract, locale: str) -> str:
 
 def orders(shop: Contract, paypal_order: str) -> list[dict[str, object]]:
     """The orders of a payment as Directus has them."""
-    with probe.Site(shop.names.admin, probe.resolve(shop, shop.names.admin)[0], probe.public_trust(shop)) as admin:
+    with probe.Site(shop.names.admin, lookup.resolve(shop, shop.names.admin)[0], probe.public_trust(shop)) as admin:
         token = shop.secrets["directus_api_token"].get_secret_value()
         wanted = f"/items/orders?filter[paypal_order_id][_eq]={paypal_order}"
         answer = admin.ask("GET", wanted, headers={"Authorization": f"Bearer {token}"})

@@ -22,6 +22,7 @@ from tests.fleet.faults import paused
 from till.checks import purchase
 from till.observe import probe
 from till.paths import CHECKOUT, STATE, VENV_BIN, lock_file
+from till.public_dns import lookup
 
 pytestmark = [pytest.mark.fleet, pytest.mark.usefixtures("unwatched"), pytest.mark.timeout(1800)]
 SIMULATOR_PORT = 8443
@@ -30,7 +31,7 @@ SIMULATOR_PORT = 8443
 @pytest.fixture(scope="module")
 def shop(lab: Contract) -> Iterator[probe.Site]:
     trust = probe.public_trust(lab)
-    with probe.Site(lab.names.shop, probe.resolve(lab, lab.names.shop)[0], trust) as site:
+    with probe.Site(lab.names.shop, lookup.resolve(lab, lab.names.shop)[0], trust) as site:
         yield site
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from till.approvals import signoff
 from till.approvals.checks import CHECKS, Unread
-from till.checks.verdicts import Verdict
 from till.errors import Refused, UsageError
 from till.policy import host_policy, loaded, thresholds
+from till.verdict import Verdict
 
 FILE = Path(__file__).parent.parent / "checklist.yml"
 

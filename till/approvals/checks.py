@@ -14,7 +14,7 @@ from typing import Any
 
 from till.approvals import window as windows
 from till.changes.journal_head import Comparison
-from till.checks.verdicts import Verdict
+from till.verdict import Verdict
 
 DAY_S, HOUR_S = 86400, 3600
 DEPLOY = "deploy"

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from till.approvals.signoff import SHOWN_DIGEST
-from till.checks.verdicts import Verdict
 from till.paths import CHECKOUT, signoffs_dir
 from till.records import markdown
 from till.records.deploy_record import Record
+from till.verdict import Verdict
 from till_host.notifications import incident_document
 
 TEMPLATE = CHECKOUT / "templates" / "signoff.md.j2"

@@ -12,6 +12,7 @@ from till.approvals import signoff
 from till.approvals.checks import DEPLOY, Unread
 from till.changes import journal, journal_head
 from till.errors import TillError
+from till.fan_out import at_once
 from till.hosts import programs
 from till.hosts.session import Session
 from till.observe import probe, replication, status
@@ -120,7 +121,7 @@ def _health(contract: Contract) -> dict[str, dict[str, Any] | None]:
             # An edge without a release answers 503 in its own words.
             return {} if answer.status_code == OK else None
 
-    return probe.at_once(one, [host for host in contract.hosts if Role.EDGE in host.roles])
+    return at_once(one, [host for host in contract.hosts if Role.EDGE in host.roles])
 
 
 def _backups(session: Session) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from till.checks.verdicts import Verdict
 from till.errors import Refused, UsageError
 from till.releases.release import Manifest
+from till.verdict import Verdict
 
 VERB = "signoff"
 BUILD = "release build"

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from till.checks.verdicts import Verdict
+from till.verdict import Verdict
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 # A day's window can fall into the hour that clocks skip, so a week is not always enough.

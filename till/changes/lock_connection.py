@@ -14,10 +14,10 @@ from typing import Any
 
 from infra.contract import Role
 from till.errors import HostUnreachable, TillError
-from till.hosts import programs
+from till.fan_out import at_once
+from till.hosts import programs, reach
 from till.hosts.programs import FOLDER, NOT_THERE
 from till.hosts.session import UNREACHED, Session
-from till.observe import probe
 from till.policy import thresholds
 
 END_S = 2.0
@@ -88,7 +88,7 @@ class LockConnection:
 def reachable_members(session: Session, timeout_s: float, without: str = "") -> list[str]:
     """Hosts with etcd where an SSH server answers, one of them left out; raises HostUnreachable when there is none."""
     members = [host for host in session.contract.hosts if Role.ETCD in host.roles and host.name != without]
-    told = probe.at_once(lambda host: probe.ssh(host.address, host.port, timeout_s), members)
+    told = at_once(lambda host: reach.ask_ssh(host.address, host.port, timeout_s), members)
     found = [host for host, fault in told.items() if not fault]
     if not found:
         stack = session.contract.stack

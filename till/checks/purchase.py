@@ -13,6 +13,7 @@ from till.errors import GateSaidNo, Refused, TillError
 from till.observe import probe
 from till.policy import thresholds
 from till.progress import Progress
+from till.public_dns import lookup
 
 SIMULATOR_PORT = 8443
 API = "/api/payments/paypal"
@@ -59,7 +60,7 @@ def run(contract: Contract, progress: Progress, until_approval: bool = False, co
     policy = thresholds()["smoke"]
     steps = _Steps(progress, policy["deadline_s"])
     trust = probe.public_trust(contract)
-    address = probe.resolve(contract, contract.names.shop)[0]
+    address = lookup.resolve(contract, contract.names.shop)[0]
     steps.done("resolve", f"{contract.names.shop} is {address}")
     with probe.Site(contract.names.shop, address, trust, cookie=cookie) as shop:
         version = _healthy(contract, shop, steps)
@@ -180,7 +181,7 @@ def order_row(contract: Contract, trust: Any, transaction_id: str) -> dict[str, 
     """The order of a PayPal transaction as Directus has it, with items and customer; None when there is none."""
     token = contract.secrets["directus_api_token"].get_secret_value()
     wanted = f"fields=*,items.*,customer_id.id&filter[payment_intent_id][_eq]={transaction_id}&limit=1"
-    with probe.Site(contract.names.admin, probe.resolve(contract, contract.names.admin)[0], trust) as admin:
+    with probe.Site(contract.names.admin, lookup.resolve(contract, contract.names.admin)[0], trust) as admin:
         answer = admin.ask("GET", f"/items/orders?{wanted}", headers={"Authorization": f"Bearer {token}"})
     if answer.status_code != 200:
         raise TillError(f"Directus answered {answer.status_code} for the order", f"till status {contract.stack}")

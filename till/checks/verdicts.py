@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a gate said, and why."""
-
-    gate: str
-    passed: bool
-    sentence: str
+from till.verdict import Verdict
 
 
 def version(expected: str, found: dict[str, str | None]) -> Verdict:

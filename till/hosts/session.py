@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.contract import Contract
+from till.environment import environment
 from till.errors import UsageError
 from till.hosts import inventory, processes
 from till.paths import PLAYBOOKS
@@ -28,8 +29,6 @@ UNREACHED = 255
 PREFIX = "till-run-"
 # A session is locked right after it was made, so a young one without a lock is not yet a left one.
 SWEEP_AFTER_S = 5
-# What programs on the controller need from our own environment, and nothing else.
-ALLOWED_ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SSH_AUTH_SOCK", "TERM", "TMPDIR", "TZ", "USER")
 
 CONFIG = """[defaults]
 forks = {forks}
@@ -51,12 +50,6 @@ control_path_dir = {folder}/cp
 control_path = %(directory)s/%%C
 ssh_args = {ssh_args}
 """
-
-
-def environment() -> dict[str, str]:
-    """Our own environment, cut to what is allowed through."""
-    found = {name: os.environ[name] for name in ALLOWED_ENVIRONMENT if name in os.environ}
-    return {"LANG": "C.UTF-8", **found}
 
 
 class Session:

@@ -1,79 +1,21 @@
-"""Questions to the outside of a stack: its nameservers, its public names. Each has a deadline."""
+"""Questions to the public names of a stack. Each has a deadline."""
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from infra.contract import Contract, Host, Role
 from till.errors import TillError
+from till.fan_out import at_once
 from till.policy import thresholds
-from till.public_dns import authority as authoritative
-from till.public_dns.authority import Nameserver
 from till.trust import trusting
 
 if TYPE_CHECKING:
     import httpx
 
-Answer = TypeVar("Answer")
-Asked = TypeVar("Asked", Host, Nameserver)
 VERSION_PATH = "/api/version"
 PEBBLE_ROOT_URL = "https://{address}:15000/roots/0"
-
-
-def _told(server: Nameserver, name: str, kind: str) -> list[Any]:
-    """Records of a name and type that one nameserver tells; raises OSError or dns.exception.DNSException."""
-    import dns.message
-    import dns.query
-
-    question = dns.message.make_query(name, kind)
-    answer = dns.query.udp(question, server.address, timeout=thresholds()["dns"]["query_timeout_s"])
-    return [record for rrset in answer.answer for record in rrset if record.rdtype == question.question[0].rdtype]
-
-
-def resolve(contract: Contract, name: str) -> list[str]:
-    """IPv4 addresses of a name, as the public zone's nameservers tell it (the first that answers)."""
-    import dns.exception
-
-    faults: list[str] = []
-    for server in authoritative.of(contract):
-        try:
-            found = [str(record.address) for record in _told(server, name, "A")]
-        except (OSError, dns.exception.DNSException) as reason:
-            faults.append(f"{server.name}: {type(reason).__name__}")
-            continue
-        if found:
-            return found
-        faults.append(f"{server.name}: no address")
-    raise TillError(
-        f"{name} does not resolve ({'; '.join(faults) or 'no nameserver'})", f"till provision {contract.stack}"
-    )
-
-
-def nameservers(contract: Contract, name: str) -> dict[str, dict[str, Any]]:
-    """By nameserver of the public zone: the sorted addresses of a name and, of own ones, its zone's serial; or a fault.
-
-    A provider's serials are its own affair: they are not kept in step.
-    """
-    import dns.exception
-
-    own = contract.dns_provider is None
-
-    def one(server: Nameserver) -> dict[str, Any]:
-        try:
-            addresses = sorted(str(record.address) for kind in ("A", "AAAA") for record in _told(server, name, kind))
-            serials = [int(record.serial) for record in _told(server, contract.names.zone, "SOA")] if own else []
-        except (OSError, dns.exception.DNSException) as reason:
-            return {"fault": f"does not answer: {type(reason).__name__}"}
-        if not addresses or (own and not serials):
-            return {"fault": f"has no {'zone ' + contract.names.zone if own and not serials else 'address of ' + name}"}
-        return {"addresses": addresses, **({"serial": serials[0]} if own else {})}
-
-    try:
-        return at_once(one, authoritative.of(contract))
-    except TillError as reason:
-        return {contract.names.zone: {"fault": f"is not found: {reason.message}"}}
 
 
 def internal_trust(contract: Contract) -> ssl.SSLContext:
@@ -185,24 +127,3 @@ def served_statuses(contract: Contract, trust: ssl.SSLContext, path: str) -> dic
     """The HTTP status that each edge answers with; None where there was no answer."""
     answers = _edges(contract, trust, path)
     return {edge: None if answer is None else answer.status_code for edge, answer in answers.items()}
-
-
-def ssh(address: str, port: int, timeout_s: float) -> str:
-    """Empty when an SSH server greets there, else why it was not reached."""
-    import socket
-
-    try:
-        with socket.create_connection((address, port), timeout=timeout_s) as connection:
-            greeting = connection.recv(4)
-    except OSError as reason:
-        return str(reason)
-    return "" if greeting == b"SSH-" else "what listens there is no SSH server"
-
-
-def at_once(ask: Callable[[Asked], Answer], hosts: Iterable[Asked]) -> dict[str, Answer]:
-    """One question to many at the same time; answers by the name of who was asked."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    asked = list(hosts)
-    with ThreadPoolExecutor(max_workers=max(1, len(asked))) as pool:
-        return dict(zip((host.name for host in asked), pool.map(ask, asked), strict=True))

@@ -10,11 +10,13 @@ from typing import Any
 from infra.contract import Contract, Host, Role
 from till.changes import lock_connection
 from till.errors import TillError
+from till.fan_out import at_once
 from till.hosts import programs as host_programs
+from till.hosts import reach
 from till.hosts.session import Session
 from till.observe import probe, replication
 from till.policy import host_policy, thresholds
-from till.public_dns import zone
+from till.public_dns import lookup, zone
 
 UNKNOWN = "unknown"
 SITE_ORDER = "/var/lib/till-site-order/order"
@@ -65,7 +67,7 @@ def ordered_since(session: Session, unreached: Collection[str] = ()) -> dict[str
         return datetime.fromtimestamp(int(told), UTC).isoformat() if told.isdigit() else "unknown"
 
     hosts = session.contract.hosts
-    return probe.at_once(one, [host for host in hosts if Role.NAMESERVER in host.roles and host.name not in unreached])
+    return at_once(one, [host for host in hosts if Role.NAMESERVER in host.roles and host.name not in unreached])
 
 
 def programs(session: Session, unreached: Collection[str] = ()) -> dict[str, str]:
@@ -76,7 +78,7 @@ def programs(session: Session, unreached: Collection[str] = ()) -> dict[str, str
         done = session.ssh(host.name, f"readlink {host_programs.PACKAGE}")
         return done.stdout.strip().rpartition("/")[2] if done.returncode in (0, 1) else UNKNOWN
 
-    return probe.at_once(one, [host for host in session.contract.hosts if host.name not in unreached])
+    return at_once(one, [host for host in session.contract.hosts if host.name not in unreached])
 
 
 def outdated(stack: str, versions: Mapping[str, str]) -> list[str]:
@@ -103,13 +105,13 @@ def certificates(contract: Contract, trust: ssl.SSLContext | None) -> dict[str, 
             return {"fault": str(reason)}
         return {"not_after": served["notAfter"]}
 
-    return probe.at_once(one, [host for host in contract.hosts if trust is not None and Role.EDGE in host.roles])
+    return at_once(one, [host for host in contract.hosts if trust is not None and Role.EDGE in host.roles])
 
 
 def names(contract: Contract, unreached: Collection[str] = ()) -> dict[str, Any]:
     """What each nameserver answers for the shop's name, whether all answer alike, and the sites that are answered."""
     asked = [host for host in contract.hosts if host.name not in unreached]
-    told = probe.nameservers(contract.model_copy(update={"hosts": asked}), contract.names.shop)
+    told = lookup.ask_nameservers(contract.model_copy(update={"hosts": asked}), contract.names.shop)
     answers = [entry["addresses"] for entry in told.values() if "addresses" in entry]
     site_of = {host.address: host.site for host in contract.hosts}
     return {
@@ -134,7 +136,7 @@ def unreachable(contract: Contract) -> dict[str, str]:
     """Hosts where no SSH server answers, and why."""
     everyone = [*contract.hosts, *([contract.outside.host] if contract.outside else [])]
     timeout_s = thresholds()["status"]["timeout_s"]
-    told = probe.at_once(lambda host: probe.ssh(host.address, host.port, timeout_s), everyone)
+    told = at_once(lambda host: reach.ask_ssh(host.address, host.port, timeout_s), everyone)
     return {host: reason for host, reason in told.items() if reason}
 
 

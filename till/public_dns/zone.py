@@ -78,8 +78,8 @@ def differences(
 def astray(contract: Contract, leader: str | None, told: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Faults of names at a provider: who answers with other addresses than the edges of the site that leads.
 
-    `told`: what each nameserver answers, as probe.nameservers tells it. Own nameservers follow the leader by themselves
-    and are none of this. No fault is found while nobody leads, or while the leader is beside no edge.
+    `told`: what each nameserver answers, as lookup.ask_nameservers tells it. Own nameservers follow the leader by
+    themselves and are none of this. No fault is found while nobody leads, or while the leader is beside no edge.
     """
     site = next((host.site for host in contract.hosts if host.name == leader), "")
     right = set(edges(contract, site))

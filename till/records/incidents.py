@@ -8,9 +8,9 @@ from typing import Any
 from infra.contract import Host
 from till.changes import journal
 from till.errors import HostUnreachable, TillError, UsageError
+from till.fan_out import at_once
 from till.hosts import programs
 from till.hosts.session import Session
-from till.observe import probe
 from till.paths import CHECKOUT, STATE, journal_file
 from till.policy import thresholds
 from till_host.notifications import incident_document
@@ -36,7 +36,7 @@ def found(session: Session) -> tuple[list[dict[str, Any]], dict[str, str]]:
             return reason.message
         return events
 
-    told = probe.at_once(kept, session.contract.hosts)
+    told = at_once(kept, session.contract.hosts)
     silent = {host: answer for host, answer in told.items() if isinstance(answer, str)}
     if len(silent) == len(told):
         raise HostUnreachable(f"no host tells its events: {silent}", f"till status {stack}")

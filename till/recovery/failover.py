@@ -15,6 +15,7 @@ from till.hosts.session import Session
 from till.observe import probe, replication, status
 from till.policy import host_policy, thresholds
 from till.progress import Progress
+from till.public_dns import lookup
 from till.recovery import promotion_target, public_names, restore
 from till.recovery.promotion_target import SYNCHRONOUS, Seen
 
@@ -155,7 +156,7 @@ def _led_to(contract: Contract, site: str, deadline: float, over: threading.Even
     """When every nameserver that answers led to this site's edges alone; None at the deadline."""
     edges = {host.address for host in contract.hosts if host.site == site and Role.EDGE in host.roles}
     while not over.is_set() and time.monotonic() < deadline:
-        told = probe.nameservers(contract, contract.names.shop).values()
+        told = lookup.ask_nameservers(contract, contract.names.shop).values()
         heard = [set(one["addresses"]) for one in told if "addresses" in one]
         if heard and all(addresses <= edges for addresses in heard):
             return time.monotonic()

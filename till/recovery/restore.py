@@ -8,9 +8,10 @@ from typing import Any
 from infra.contract import Contract, Host, Role
 from till.checks import purchase
 from till.errors import Refused, TillError, UsageError
+from till.fan_out import at_once
 from till.hosts import play, programs
 from till.hosts.session import Session
-from till.observe import probe, replication, status
+from till.observe import replication, status
 from till.platforms.vps import slots
 from till.progress import Progress
 from till.recovery import backup
@@ -43,7 +44,7 @@ def unfinished(session: Session) -> dict[str, dict[str, Any]]:
         return found
 
     asked = [host for host in session.contract.hosts if Role.DATABASE in host.roles]
-    return {name: found for name, found in probe.at_once(state, asked).items() if found}
+    return {name: found for name, found in at_once(state, asked).items() if found}
 
 
 def target_host(contract: Contract, asked: str, leads: str, begun: dict[str, dict[str, Any]]) -> str:

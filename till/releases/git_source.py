@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from till.environment import environment
 from till.errors import TillError, UsageError
-from till.hosts.session import environment
 from till.progress import Progress
 from till.releases.source import Source
 from till.releases.toolchain import NETWORK_ENVIRONMENT

@@ -7,8 +7,8 @@ import os
 import shutil
 from pathlib import Path
 
+from till.environment import environment
 from till.errors import UsageError
-from till.hosts.session import environment
 from tools import go, paths
 from tools.command import output
 from tools.failure import StepFailed

@@ -7,8 +7,8 @@ from typing import Any
 from infra.contract import Host
 from till.checks import purchase
 from till.errors import GateSaidNo
+from till.fan_out import at_once
 from till.hosts import programs
-from till.observe import probe
 from till.policy import thresholds
 from till.releases import release
 from till.rollout import judge, ledger_gate, usage_gate
@@ -77,7 +77,7 @@ def _asked(rollout: Rollout) -> Asked:
         )  # fmt: skip
         return {side: found[slot] for side, slot in sides.items()}
 
-    return probe.at_once(one, rollout.edges.hosts)
+    return at_once(one, rollout.edges.hosts)
 
 
 def _paths(manifest: release.Manifest) -> list[str]:

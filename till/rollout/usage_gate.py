@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from infra.contract import Host
 from till.errors import GateSaidNo
+from till.fan_out import at_once
 from till.hosts import programs
-from till.observe import probe
 
 if TYPE_CHECKING:
     from till.rollout.rollout import Rollout
@@ -27,7 +27,7 @@ def gate(rollout: Rollout, phase: str) -> None:
         return told
 
     faults, shares = [], {}
-    for host, told in probe.at_once(one, rollout.edges.hosts).items():
+    for host, told in at_once(one, rollout.edges.hosts).items():
         if told["memory_bytes"] is not None and told["memory_max_bytes"]:
             shares[host] = told["memory_bytes"] / told["memory_max_bytes"]
             if shares[host] > policy["memory_ratio_max"]:

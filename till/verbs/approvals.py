@@ -11,7 +11,6 @@ from infra.contract import Contract
 from till.approvals import checklist, facts, signoff
 from till.approvals import document as signoff_document
 from till.changes import history, journal, journal_head
-from till.checks.verdicts import Verdict
 from till.errors import TillError
 from till.hosts.session import Session, open_session
 from till.paths import journal_file
@@ -22,6 +21,7 @@ from till.releases import release
 from till.releases.release import Manifest
 from till.rollout import plan, release_watch
 from till.stacks import stack
+from till.verdict import Verdict
 
 SETTLE_STEP_S = 3.0
 

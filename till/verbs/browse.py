@@ -14,7 +14,7 @@ import tempfile
 
 from infra.contract import Contract
 from till.errors import UsageError
-from till.observe import probe
+from till.public_dns import lookup
 
 
 def _spki(address: str, port: int, name: str) -> str:
@@ -55,7 +55,7 @@ def show(contract: Contract) -> list[str]:
 
 def command(contract: Contract, chromium: str, profile: str) -> list[str]:
     """The Chromium command for a stack's shop; names go to the stack's addresses, its keys are trusted."""
-    shop = probe.resolve(contract, contract.names.shop)[0]
+    shop = lookup.resolve(contract, contract.names.shop)[0]
     rules = [f"MAP {name} {shop}" for name in (contract.names.shop, contract.names.admin, contract.names.api)]
     keys = [_spki(shop, 443, contract.names.shop)]
     if contract.outside is not None:

@@ -16,13 +16,13 @@ from till import paths
 from till.approvals import checklist, facts, signoff
 from till.approvals.checks import CHECKS, Unread
 from till.changes import journal_head
-from till.checks.verdicts import Verdict
 from till.cli import approvals as approvals_cli
 from till.errors import Refused, TillError
 from till.observe import probe, status
 from till.policy import host_policy, thresholds
 from till.progress import Progress
 from till.verbs import approvals
+from till.verdict import Verdict
 
 ROLES = list(thresholds()["signoff"]["roles"])
 IN_A_MONTH = f"{NOW + timedelta(days=30):%b %d %H:%M:%S %Y} GMT"

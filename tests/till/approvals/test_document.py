@@ -11,8 +11,8 @@ import pytest
 from till import paths
 from till.approvals import document
 from till.approvals.document import Known
-from till.checks.verdicts import Verdict
 from till.records.deploy_record import Record
+from till.verdict import Verdict
 from till_host.notifications.incident_document import PEOPLE
 
 NOW = datetime(2026, 11, 25, 19, 0, tzinfo=UTC)

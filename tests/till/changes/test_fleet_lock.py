@@ -19,8 +19,8 @@ from tests.store import ADDRESSES, Store
 from tests.till.conftest import contract_of, host
 from till.changes import fleet_lock
 from till.errors import HostUnreachable, Refused, TillError
+from till.hosts import reach
 from till.hosts.session import Session
-from till.observe import probe
 from till.policy import thresholds
 from till.progress import Progress
 
@@ -63,7 +63,7 @@ def held_by(place: Place, verb: str, progress: Progress | None = None) -> Abstra
 @pytest.fixture(autouse=True)
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(thresholds(), "lease", {**thresholds()["lease"], **FAST})
-    monkeypatch.setattr(probe, "ssh", lambda *_: "")
+    monkeypatch.setattr(reach, "ask_ssh", lambda *_: "")
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ def test_a_killed_runner_is_taken_over_within_the_lifetime(
     # The other one works on another machine.
     monkeypatch.setattr(fleet_lock, "place", lambda _: "elsewhere")
     program = HOLD.replace("place =", f"here.thresholds()['lease'].update({FAST}); "
-                           "here.probe.ssh = lambda *_: ''; place =")  # fmt: skip
+                           "here.reach.ask_ssh = lambda *_: ''; place =")  # fmt: skip
     command = [sys.executable, "-c", program, *store.program()]
     first = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert first.stdout is not None
@@ -229,7 +229,7 @@ def test_what_does_not_answer_is_named(command: list[str], next_command: str, wo
 
 
 def test_hosts_that_are_gone_are_not_waited_for(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "ssh", lambda *_: "timed out")
+    monkeypatch.setattr(reach, "ask_ssh", lambda *_: "timed out")
     with pytest.raises(HostUnreachable, match="alpha") as raised, held_by(place, "deploy v1"):
         pass
     assert raised.value.exit_code == 4

@@ -17,10 +17,9 @@ from tests.policy import POLICY
 from tests.provider_zone import API_KEY, FOREIGN, TSIG_NAME, TSIG_SECRET, Provider, running
 from tests.till.conftest import contract_of, host
 from till.errors import TillError, UsageError
-from till.observe import probe
 from till.policy import thresholds
 from till.progress import Progress
-from till.public_dns import challenges
+from till.public_dns import challenges, lookup
 from till.public_dns import provider as dns_provider
 from till.public_dns.zone import service_names
 from till.recovery import public_names
@@ -205,15 +204,15 @@ def test_no_credential_shows_in_what_is_printed_of_a_contract(server: Provider) 
 
 def test_its_nameserver_is_asked_for_what_it_answers(server: Provider, contract: Contract) -> None:
     public_names.lead(contract, "bravo", Progress())
-    assert probe.resolve(contract, contract.names.admin) == list(BRAVO)
-    told = probe.nameservers(contract, contract.names.shop)
+    assert lookup.resolve(contract, contract.names.admin) == list(BRAVO)
+    told = lookup.ask_nameservers(contract, contract.names.shop)
     # The zone has somebody else's IPv6 address for the shop's name: told, as clients go there.
     assert told == {server.address: {"addresses": sorted([*BRAVO, "2001:db8::80"])}}
 
 
 def test_a_nameserver_that_can_not_be_found_is_a_fault_of_the_answer(server: Provider) -> None:
     lost = server.by("ddns").model_copy(update={"nameservers": ("ns.nowhere.invalid",)})
-    told = probe.nameservers(at(lost), "shop.lab.test")
+    told = lookup.ask_nameservers(at(lost), "shop.lab.test")
     assert "can't be found out" in told["lab.test"]["fault"]
 
 

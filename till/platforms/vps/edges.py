@@ -9,9 +9,9 @@ from typing import Any
 
 from infra.contract import Host, Role
 from till.errors import HostUnreachable, TillError
+from till.fan_out import at_once
 from till.hosts import programs
 from till.hosts.session import Session
-from till.observe import probe
 
 TIMEOUT_S = 30
 DRAIN_TIMEOUT_S = 60
@@ -108,7 +108,7 @@ class Edges:
                 return reason
             return told
 
-        return probe.at_once(one, hosts)
+        return at_once(one, hosts)
 
     @staticmethod
     def _refuse(asked: dict[str, dict[str, Any] | TillError]) -> None:

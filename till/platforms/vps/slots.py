@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from infra.contract import Host, Role
 from till.errors import TillError
+from till.fan_out import at_once
 from till.hosts import programs
 from till.hosts.session import Session
-from till.observe import probe
 
 STATE_FILE = "/var/lib/till/slots.json"
 # The shell's words where there is no such file yet.
@@ -49,7 +49,7 @@ def read(session: Session) -> dict[str, Slots]:
             raise TillError(f"host {host}: {STATE_FILE} can't be read: {answer.stderr.strip()[-600:]}")
         return parse(answer.stdout)
 
-    return probe.at_once(one, [host for host in session.contract.hosts if Role.APP in host.roles])
+    return at_once(one, [host for host in session.contract.hosts if Role.APP in host.roles])
 
 
 def before_all(found: dict[str, Slots]) -> tuple[str | None, str | None]:
