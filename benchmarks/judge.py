@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import watch
-from till.thresholds import thresholds
+from till.policy import thresholds
 from till_host.judging import evidence, judge
 from till_host.judging.counts import Counts
 from till_host.judging.rules import Rule

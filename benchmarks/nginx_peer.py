@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from till.errors import TillError
-from till.thresholds import host_policy
-from till.workplace import Workplace
+from till.hosts.session import Session
+from till.policy import host_policy
 
 PORT = 8444
 FOLDER = "/run/till-nginx"
@@ -63,12 +63,12 @@ rm -rf {FOLDER}
 
 
 @contextmanager
-def beside(workplace: Workplace, host: str) -> Iterator[str]:
+def beside(session: Session, host: str) -> Iterator[str]:
     """The command that leads its traffic to the other slot. Raises TillError where it can't be installed."""
-    done = workplace.ssh(host, shlex.join(["sh", "-c", BEGIN]), timeout_s=INSTALL_TIMEOUT_S)
+    done = session.ssh(host, shlex.join(["sh", "-c", BEGIN]), timeout_s=INSTALL_TIMEOUT_S)
     try:
         if done.returncode:
             raise TillError(f"nginx on {host}: {done.stderr.strip()[-300:]}")
         yield shlex.join(["sh", "-c", SWITCH])
     finally:
-        workplace.ssh(host, shlex.join(["sh", "-c", END]), timeout_s=INSTALL_TIMEOUT_S)
+        session.ssh(host, shlex.join(["sh", "-c", END]), timeout_s=INSTALL_TIMEOUT_S)

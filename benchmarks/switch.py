@@ -22,12 +22,14 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import settings, switch_outcome, switching
-from till import lease, redact, stack
-from till.change import change
+from till import redact
+from till.changes import fleet_lock
+from till.changes.change import change
 from till.errors import TillError
+from till.hosts.session import open_session
+from till.platforms.vps.edges import Edges
 from till.progress import Progress
-from till.rollout.vps import Edges
-from till.workplace import opened
+from till.stacks import stack
 
 BARS = Path(__file__).with_name("switch_bars.yml")
 INTERRUPTED = 130
@@ -40,12 +42,12 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
     load_before = os.getloadavg()[0]
     serving, warm, before = switching.prepared(contract, progress)
     with (
-        opened(contract) as workplace,
-        change(options.stack, "benchmark switch", progress, redact.of(contract), workplace),
-        lease.held(workplace, "benchmark switch") as held,
+        open_session(contract) as session,
+        change(options.stack, "benchmark switch", progress, redact.of(contract), session),
+        fleet_lock.hold_fleet_lock(session, "benchmark switch") as held,
     ):
         deadline = time.monotonic() + options.limit_s
-        bench = switching.Bench(workplace, Edges(workplace, held.token), held.check, options.per_s, deadline)
+        bench = switching.Bench(session, Edges(session, held.token), held.check, options.per_s, deadline)
         try:
             progress.say("visits without a switch")
             without = bench.visited(options.calm_s)

@@ -11,13 +11,20 @@ from benchmarks.switch_outcome import Switch
 from benchmarks.visits import Visit
 from benchmarks.visits_apart import VisitsApart
 from infra.contract import Contract, Host, Role
-from till import deploy, deploy_record, flow, host_program, probe, release, rollback, slots
 from till.errors import TillError, UsageError
+from till.fan_out import at_once
+from till.hosts import programs
+from till.hosts.session import Session, open_session
+from till.platforms.vps import slots
+from till.platforms.vps.edges import TIMEOUT_S, Edges
+from till.platforms.vps.slots import Slots
+from till.policy import thresholds
 from till.progress import Progress
-from till.rollout.vps import TIMEOUT_S, Edges
-from till.slots import Slots
-from till.thresholds import thresholds
-from till.workplace import Workplace, opened
+from till.public_dns import lookup
+from till.records import deploy_record
+from till.releases import release
+from till.rollout import deploy, rollback
+from till.verbs import stack as stack_verbs
 
 RESTART = "systemctl restart app@$(/opt/till-host/current/bin/slots show | {python})"
 ACTIVE = "/usr/bin/python3 -c \"import json, sys; print(json.load(sys.stdin)['active'])\""
@@ -53,15 +60,15 @@ def prepared(contract: Contract, progress: Progress) -> tuple[str, str, str]:
     stack = contract.stack
     if contract.environment != "lab":
         raise UsageError(f"stack {stack} is no lab: its customers would be switched to and fro", "till status lab")
-    with opened(contract) as workplace:
-        serving, warm = pair(slots.read(workplace))
+    with open_session(contract) as session:
+        serving, warm = pair(slots.read(session))
     if not serving:
         raise TillError(f"hosts of {stack} serve no release, or not the same", f"till status {stack}")
     # A release that was taken back may be warm still, and may be broken.
     if not warm or not release.is_built(stack, warm) or warm in rollback.voided(deploy_record.every(stack)):
         twin = f"v1.0.{int(time.time())}-switch"
-        flow.build_release(stack, twin, str(flow.STOREFRONT), progress)
-        flow.deploy_release(stack, deploy.Wish(twin, bake_s=0), progress)
+        stack_verbs.build_release(stack, twin, str(stack_verbs.STOREFRONT), progress)
+        stack_verbs.deploy_release(stack, deploy.DeployRequest(twin, bake_s=0), progress)
         return twin, serving, serving
     return serving, warm, serving
 
@@ -70,7 +77,7 @@ def prepared(contract: Contract, progress: Progress) -> tuple[str, str, str]:
 class Bench:
     """`check` raises when the stack's lock is lost; `deadline`: when no further switch begins (monotonic, s)."""
 
-    workplace: Workplace
+    session: Session
     edges: Edges
     check: Callable[[], None]
     per_s: float
@@ -78,7 +85,7 @@ class Bench:
 
     def visited(self, for_s: float) -> list[Visit]:
         """Visits while nothing is changed."""
-        with VisitsApart(self.workplace.contract, self.per_s, limit_s=for_s + 1) as visits:
+        with VisitsApart(self.session.contract, self.per_s, limit_s=for_s + 1) as visits:
             time.sleep(for_s)
         return visits.all
 
@@ -86,7 +93,7 @@ class Bench:
         """Switches to and fro under visits; ends early at the deadline."""
         switches = list[Switch]()
         limit_s = max(1.0, self.deadline - time.monotonic()) + PEER_TIMEOUT_S
-        with VisitsApart(self.workplace.contract, self.per_s, limit_s=limit_s) as visits:
+        with VisitsApart(self.session.contract, self.per_s, limit_s=limit_s) as visits:
             time.sleep(pause_s)
             while len(switches) < rounds and time.monotonic() < self.deadline:
                 self.check()
@@ -106,14 +113,12 @@ class Bench:
 
     def idle(self, rounds: int, pause_s: float) -> list[Visit]:
         """Visits while hosts are asked as often as for so many switches and nothing is switched: what asking costs."""
-        again = f"till status {self.workplace.contract.stack}"
+        again = f"till status {self.session.contract.stack}"
 
         def ask(host: Host) -> None:
-            host_program.ask(self.workplace, host.name, "slots", "show", timeout_s=TIMEOUT_S, next_command=again)
+            programs.run_host_program(self.session, host.name, "slots", "show", timeout_s=TIMEOUT_S, next_command=again)
 
-        with VisitsApart(
-            self.workplace.contract, self.per_s, limit_s=PEER_TIMEOUT_S + rounds * (pause_s + 2)
-        ) as visits:
+        with VisitsApart(self.session.contract, self.per_s, limit_s=PEER_TIMEOUT_S + rounds * (pause_s + 2)) as visits:
             time.sleep(pause_s)
             for number in range(rounds):
                 if time.monotonic() > self.deadline:
@@ -121,7 +126,7 @@ class Bench:
                 self.check()
                 # A deploy asks three times, a rollback twice.
                 for _ in range(3 - number % 2):
-                    probe.at_once(ask, self.edges.hosts)
+                    at_once(ask, self.edges.hosts)
                 time.sleep(pause_s)
         return visits.all
 
@@ -130,18 +135,18 @@ class Bench:
         for name, command in PEERS.items():
             yield name, self.peer(command, rounds)
         if rounds:
-            with nginx_peer.beside(self.workplace, self.led_to()) as command:
+            with nginx_peer.beside(self.session, self.led_to()) as command:
                 yield NGINX, self.peer(command, rounds, nginx_peer.PORT)
 
     def led_to(self) -> str:
         """The host that names lead to."""
-        contract = self.workplace.contract
-        address = probe.resolve(contract, contract.names.shop)[0]
+        contract = self.session.contract
+        address = lookup.resolve(contract, contract.names.shop)[0]
         return next(one.name for one in contract.hosts if one.address == address and Role.EDGE in one.roles)
 
     def peer(self, command: str, rounds: int, port: int = 443) -> list[Visit]:
         """Visits while a command runs, so many times, on the host that names lead to."""
-        contract, found = self.workplace.contract, list[Visit]()
+        contract, found = self.session.contract, list[Visit]()
         for _ in range(rounds):
             if time.monotonic() > self.deadline:
                 break
@@ -149,7 +154,7 @@ class Bench:
             with VisitsApart(contract, self.per_s, limit_s=PEER_TIMEOUT_S + 2 * SETTLE_S, port=port) as visits:
                 time.sleep(1)
                 host = self.led_to()
-                done = self.workplace.ssh(host, command, timeout_s=PEER_TIMEOUT_S)
+                done = self.session.ssh(host, command, timeout_s=PEER_TIMEOUT_S)
                 if done.returncode:
                     raise TillError(f"{host}: {command}: {done.stderr.strip()[-300:]}")
                 self.answered_again(visits)
@@ -164,7 +169,7 @@ class Bench:
             late = [one for one in visits.all if one.at > time.time() - SETTLE_S / 2]
             if late and all(one.status == 200 for one in late):
                 return
-        raise TillError("the shop does not answer any more", f"till status {self.workplace.contract.stack}")
+        raise TillError("the shop does not answer any more", f"till status {self.session.contract.stack}")
 
     def home(self, version: str) -> None:
         """The release that served before serves again."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 from infra.contract import Contract
-from till import probe
+from till.observe import probe
+from till.public_dns import lookup
 
 TIMEOUT_S = 10
 RESOLVE_INTERVAL_S = 1.0
@@ -55,7 +56,7 @@ class Visits(Visited):
 
     def __enter__(self) -> Visits:
         self._trust = probe.public_trust(self.contract)
-        self._address = probe.resolve(self.contract, self.contract.names.shop)[0]
+        self._address = lookup.resolve(self.contract, self.contract.names.shop)[0]
         self._over, self._lock, self._number = threading.Event(), threading.Lock(), 0
         self._began = time.time()
         self._threads = [threading.Thread(target=self._worker, daemon=True) for _ in range(self.workers)]
@@ -74,7 +75,7 @@ class Visits(Visited):
 
     def _resolver(self) -> None:
         while not self._over.wait(RESOLVE_INTERVAL_S):
-            self._address = probe.resolve(self.contract, self.contract.names.shop)[0]
+            self._address = lookup.resolve(self.contract, self.contract.names.shop)[0]
 
     def _worker(self) -> None:
         link: tuple[str, http.client.HTTPSConnection] | None = None

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from till.thresholds import thresholds
+from till.policy import thresholds
 from till_host.judging import evidence as judged
 from till_host.judging import judge
 from till_host.judging.counts import NOTHING, Counts

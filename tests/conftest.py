@@ -13,8 +13,8 @@ import pytest
 
 from infra.contract import Contract
 from tests import store as consensus
-from till import stack
 from till.paths import CHECKOUT, VENV_BIN
+from till.stacks import stack
 
 STACK = "lab"
 UP_TIMEOUT_S = 2400

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from till.thresholds import host_policy
+from till.policy import host_policy
 
 POLICY = host_policy()

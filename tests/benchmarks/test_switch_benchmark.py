@@ -15,8 +15,8 @@ from benchmarks import settings, switch, switch_outcome, switching
 from benchmarks.switch_outcome import Switch
 from benchmarks.visits import Visit
 from till.errors import TillError, UsageError
+from till.platforms.vps.slots import Slots
 from till.progress import Progress
-from till.slots import Slots
 
 BLUE, GREEN = "v1.0.0", "v1.0.1-switch"
 BARS = settings.bars(switch.BARS)
@@ -136,8 +136,8 @@ class NoVisits:
 
 def bench(edges: Any, monkeypatch: pytest.MonkeyPatch, for_s: float = 60) -> switching.Bench:
     monkeypatch.setattr(switching, "VisitsApart", NoVisits)
-    workplace: Any = SimpleNamespace(contract=SimpleNamespace(stack="lab"))
-    return switching.Bench(workplace, edges, lambda: None, 40, time.monotonic() + for_s)
+    session: Any = SimpleNamespace(contract=SimpleNamespace(stack="lab"))
+    return switching.Bench(session, edges, lambda: None, 40, time.monotonic() + for_s)
 
 
 def test_deploys_and_rollbacks_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +153,7 @@ def test_deploys_and_rollbacks_take_turns(monkeypatch: pytest.MonkeyPatch) -> No
 def test_hosts_are_asked_as_often_as_for_switches_and_nothing_is_switched(monkeypatch: pytest.MonkeyPatch) -> None:
     edges, asked = Edges(), list[tuple[str, ...]]()
     edges.hosts = [SimpleNamespace(name="alpha"), SimpleNamespace(name="bravo")]
-    monkeypatch.setattr(switching.host_program, "ask", lambda _, *words, **__: asked.append(words))
+    monkeypatch.setattr(switching.programs, "run_host_program", lambda _, *words, **__: asked.append(words))
     assert bench(edges, monkeypatch).idle(3, 0)
     assert sorted(set(asked)) == [("alpha", "slots", "show"), ("bravo", "slots", "show")]
     assert len(asked) == 2 * (3 + 2 + 3) and edges.asked == []
@@ -196,13 +196,13 @@ def test_a_twin_is_deployed_where_no_good_release_is_warm(
     monkeypatch: pytest.MonkeyPatch, warm: str | None, built: bool, voided: set[str], expected: tuple[str, ...]
 ) -> None:
     made, deployed = list[str](), list[str]()
-    monkeypatch.setattr(switching, "opened", lambda _contract: nullcontext())
-    monkeypatch.setattr(switching.slots, "read", lambda _workplace: {"a": Slots("blue", BLUE, warm)})
+    monkeypatch.setattr(switching, "open_session", lambda _contract: nullcontext())
+    monkeypatch.setattr(switching.slots, "read", lambda _session: {"a": Slots("blue", BLUE, warm)})
     monkeypatch.setattr(switching.release, "is_built", lambda *_: built)
     monkeypatch.setattr(switching.deploy_record, "every", lambda _stack: [])
     monkeypatch.setattr(switching.rollback, "voided", lambda _records: voided)
-    monkeypatch.setattr(switching.flow, "build_release", lambda _stack, version, *_: made.append(version))
-    monkeypatch.setattr(switching.flow, "deploy_release", lambda _stack, wish, _p: deployed.append(wish.version))
+    monkeypatch.setattr(switching.stack_verbs, "build_release", lambda _stack, version, *_: made.append(version))
+    monkeypatch.setattr(switching.stack_verbs, "deploy_release", lambda _stack, wish, _p: deployed.append(wish.version))
     contract: Any = SimpleNamespace(stack="lab", environment="lab")
     found = switching.prepared(contract, Progress(quiet=True))
     assert made == deployed
@@ -218,11 +218,11 @@ def lab(monkeypatch: pytest.MonkeyPatch) -> Edges:
     monkeypatch.setattr(switching, "VisitsApart", NoVisits)
     monkeypatch.setattr(switching, "prepared", lambda *_: (GREEN, BLUE, BLUE))
     monkeypatch.setattr(switching, "PEERS", {})
-    monkeypatch.setattr(switch, "opened", lambda _contract: nullcontext(SimpleNamespace(contract=contract)))
+    monkeypatch.setattr(switch, "open_session", lambda _contract: nullcontext(SimpleNamespace(contract=contract)))
     monkeypatch.setattr(switch.redact, "of", lambda _contract: None)
     monkeypatch.setattr(switch, "change", lambda *_: nullcontext({}))
     held = SimpleNamespace(token=1, check=lambda: None)
-    monkeypatch.setattr(switch.lease, "held", lambda *_: nullcontext(held))
+    monkeypatch.setattr(switch.fleet_lock, "hold_fleet_lock", lambda *_: nullcontext(held))
     monkeypatch.setattr(switch, "Edges", lambda *_: edges)
     return edges
 

@@ -11,8 +11,10 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from infra.contract import Contract
 from tests.conftest import STACK
-from till import browse, smoke, stack
+from till.checks import purchase
 from till.paths import CHECKOUT
+from till.stacks import stack
+from till.verbs import browse
 
 WAIT_MS = 20_000
 expect.set_options(timeout=WAIT_MS)
@@ -34,7 +36,7 @@ def shop(request: pytest.FixtureRequest) -> Contract:
     name = os.environ.get("TILL_STACK") or STACK
     contract: Contract = request.getfixturevalue("lab") if name == STACK else stack.contract(name)
     # Before anything is bought: a stack without a simulator would take real money, or wait for a person.
-    assert smoke.approves(contract), f"stack {name} has no PayPal simulator, so no browser test buys there"
+    assert purchase.approves(contract), f"stack {name} has no PayPal simulator, so no browser test buys there"
     return contract
 
 

@@ -10,7 +10,9 @@ from playwright.sync_api import Page, expect
 
 from infra.contract import Contract
 from tests.browser.conftest import RESULTS
-from till import probe, smoke
+from till.checks import purchase
+from till.observe import probe
+from till.public_dns import lookup
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(180)]
 
@@ -69,7 +71,7 @@ def check_out(page: Page, shop: Contract, locale: str) -> str:
 
 def orders(shop: Contract, paypal_order: str) -> list[dict[str, object]]:
     """The orders of a payment as Directus has them."""
-    with probe.Site(shop.names.admin, probe.resolve(shop, shop.names.admin)[0], probe.public_trust(shop)) as admin:
+    with probe.Site(shop.names.admin, lookup.resolve(shop, shop.names.admin)[0], probe.public_trust(shop)) as admin:
         token = shop.secrets["directus_api_token"].get_secret_value()
         wanted = f"/items/orders?filter[paypal_order_id][_eq]={paypal_order}"
         answer = admin.ask("GET", wanted, headers={"Authorization": f"Bearer {token}"})
@@ -80,7 +82,7 @@ def orders(shop: Contract, paypal_order: str) -> list[dict[str, object]]:
 def decline_next(shop: Contract, paypal_order: str) -> None:
     """The buyer's bank will say no, once, to this payment alone."""
     assert shop.outside is not None
-    place = f"{shop.outside.host.address}:{smoke.SIMULATOR_PORT}"
+    place = f"{shop.outside.host.address}:{purchase.SIMULATOR_PORT}"
     with probe.Site(shop.outside.paypal_name, place, probe.internal_trust(shop)) as paypal:
         fault = {"path": f"{paypal_order}/capture", "kind": "decline"}
         assert paypal.ask("POST", "/_simulator/faults", json=fault).status_code == 201

@@ -14,10 +14,12 @@ from infra.contract import Contract
 from tests.fleet.conftest import STACK, inside, till
 from tests.fleet.places import edges, first, site_of
 from tests.policy import POLICY
-from till import backup, restore, stack, status
 from till.errors import TillError
+from till.hosts.session import open_session
+from till.observe import status
 from till.paths import CHECKOUT, VENV_BIN
-from till.workplace import opened
+from till.recovery import backup, restore
+from till.stacks import stack
 
 REPOSITORY = "/var/lib/pgbackrest"
 CONF = "/etc/pgbackrest/pgbackrest.conf"
@@ -48,8 +50,8 @@ def until(what: str | Callable[[], str], holds: Callable[[], Any], deadline_s: f
 def faults() -> list[str]:
     """What `till backup list` finds not as policy wants it; that nobody could tell is one."""
     try:
-        with opened(stack.contract(STACK)) as workplace:
-            return list(backup.facts(workplace)["faults"])
+        with open_session(stack.contract(STACK)) as session:
+            return list(backup.facts(session)["faults"])
     except TillError as reason:
         return [reason.message]
 
@@ -91,8 +93,8 @@ def switch_over(old: str, new: str) -> None:
 
 def leads(lab: Contract) -> str:
     """The host whose database leads; "" when none does."""
-    with opened(lab) as workplace:
-        return restore.leader(workplace)
+    with open_session(lab) as session:
+        return restore.leader(session)
 
 
 def leader(lab: Contract) -> str:
@@ -131,8 +133,8 @@ def well_told(deadline_s: float = 60, look: Callable[[], dict[str, Any]] = told_
 def well_again(lab: Contract, deadline_s: float = 240) -> None:
     """Wait until `till status` would find nothing wrong."""
     deadline = time.monotonic() + deadline_s
-    with opened(lab) as workplace:
-        while not (told := status.of(workplace))["ok"]:
+    with open_session(lab) as session:
+        while not (told := status.of(session))["ok"]:
             assert time.monotonic() < deadline, f"the fleet is not well: {told['faults']}"
             time.sleep(2)
 
@@ -148,8 +150,8 @@ def home(lab: Contract) -> None:
 
 def followed_site(lab: Contract) -> str:
     """The leader's site where nothing is wrong and every nameserver leads to it; else ""."""
-    with opened(lab) as workplace:
-        told = status.of(workplace)
+    with open_session(lab) as session:
+        told = status.of(session)
     led = site_of(lab, told["database"]["leader"]) if told["database"]["leader"] else ""
     return led if told["ok"] and told["dns"]["sites"] == [led] else ""
 
@@ -189,7 +191,7 @@ def write_wal(lab: Contract, segments: int = 1) -> None:
 
 
 def archived(lab: Contract) -> Any:
-    with opened(lab) as workplace:
-        told = workplace.ssh(restore.leader(workplace) or "ops", "/opt/till-host/current/bin/wal-archive facts")
+    with open_session(lab) as session:
+        told = session.ssh(restore.leader(session) or "ops", "/opt/till-host/current/bin/wal-archive facts")
     facts = json.loads(told.stdout or "{}")
     return facts.get("leads") and not facts["ready_files"] and not facts["failing"]

@@ -11,8 +11,8 @@ from infra.contract import Contract
 from tests.fleet.conftest import STACK, inside, till, till_begun
 from tests.fleet.places import edges
 from tests.fleet.variants import BUILT
-from till import probe
-from till.thresholds import thresholds
+from till.observe import probe
+from till.policy import thresholds
 
 POLICY = thresholds()["rollout"]
 PER_S = 20

@@ -13,7 +13,7 @@ from tests.fleet.conftest import STACK, inside, till, till_begun
 from tests.fleet.database import home, until
 from tests.fleet.faults import fault
 from tests.fleet.places import edges, first
-from till.thresholds import host_policy
+from till.policy import host_policy
 
 FAULT_S = host_policy()["failover_drill_fault_s"]
 UNIT = "till-drill-failover.service"

@@ -15,10 +15,11 @@ from types import TracebackType
 from typing import Any
 
 from infra.contract import Contract
-from till import probe
+from till.checks.purchase import API, SIMULATOR_PORT
 from till.errors import TillError
-from till.smoke import API, SIMULATOR_PORT
-from till.thresholds import thresholds
+from till.observe import probe
+from till.policy import thresholds
+from till.public_dns import lookup
 
 BUYERS = 4
 # Each begins a purchase so often, one after the other: one a second in all. Two a second filled both cores of a machine
@@ -46,7 +47,7 @@ class Load:
 
     def __enter__(self) -> Load:
         self._trust = probe.public_trust(self.contract)
-        self._address = probe.resolve(self.contract, self.contract.names.shop)[0]
+        self._address = lookup.resolve(self.contract, self.contract.names.shop)[0]
         deadline = time.monotonic() + self.limit_s
         self._threads = [
             threading.Thread(target=self._buyer, args=(number, deadline), daemon=True) for number in range(BUYERS)
@@ -91,7 +92,7 @@ class Load:
         cookie = {"Cookie": f"till_session={uuid.uuid4().hex}"}
         place = f"{outside.host.address}:{SIMULATOR_PORT}"
         internal = probe.internal_trust(contract)
-        address = probe.resolve(contract, contract.names.shop)[0] if asks_names else self._address
+        address = lookup.resolve(contract, contract.names.shop)[0] if asks_names else self._address
         with (
             probe.Site(contract.names.shop, address, self._trust, REQUEST_TIMEOUT_S) as shop,
             probe.Site(outside.paypal_name, place, internal, REQUEST_TIMEOUT_S) as paypal,

@@ -9,8 +9,8 @@ from infra.contract import Contract
 from tests.fleet.conftest import inside
 from tests.fleet.database import PSQL, leader
 from tests.fleet.load import Load
-from till import probe
-from till.smoke import SIMULATOR_PORT
+from till.checks.purchase import SIMULATOR_PORT
+from till.observe import probe
 
 ORDERS = "SELECT payment_intent_id FROM orders"
 

@@ -11,7 +11,7 @@ import pytest
 from infra.contract import Contract, Role
 from tests.fleet.conftest import STACK, inside, till
 from tests.fleet.variants import BUILT as STOREFRONT
-from till import probe
+from till.observe import probe
 from till.paths import CHECKOUT, STATE
 
 pytestmark = [pytest.mark.fleet, pytest.mark.usefixtures("unwatched"), pytest.mark.timeout(1800)]

@@ -27,7 +27,8 @@ from tests.fleet.database import (
     write_wal,
 )
 from tests.fleet.faults import destroyed, fault, paused
-from till import journal, smoke
+from till.changes import journal
+from till.checks import purchase
 from till.paths import journal_file
 from till.progress import Progress
 
@@ -51,7 +52,7 @@ def test_a_backup_is_made_listed_and_read_through(lab: Contract) -> None:
 
 
 def test_a_drill_proves_the_newest_backup_and_leaves_nothing(lab: Contract) -> None:
-    smoke.run(lab, Progress())
+    purchase.run(lab, Progress())
     code, told, messages = till("drill", "restore", STACK)
     assert code == 0, messages[-3000:]
     assert told["rpo_s"] <= 15 and told["rto_s"] <= 300
@@ -108,7 +109,7 @@ def test_a_missing_segment_is_named_and_no_restore_claims_success(lab: Contract)
         code, told, messages = till("restore", STACK, "--to", "latest", "--confirm", STACK)
         assert code == 1
         assert f"WAL {name} is missing" in told["error"], messages
-        assert smoke.run(lab, Progress())["payment_status"] == "completed"
+        assert purchase.run(lab, Progress())["payment_status"] == "completed"
     assert faults() == []
 
 
@@ -241,7 +242,7 @@ def test_a_repository_that_is_away_for_an_hour_is_named_the_shop_goes_on_and_not
         pytest.fail("the lab's leader is ops: provision prefers the hosts with an edge")
     with paused("ops"):
         time.sleep(10)
-        assert smoke.run(lab, Progress())["payment_status"] == "completed"
+        assert purchase.run(lab, Progress())["payment_status"] == "completed"
         # The hour's time passes as the hour's WAL: a shop that sells all the time fills a segment in each interval.
         hours = f"FOR number IN 1..{SEGMENTS_PER_HOUR} LOOP"
         fill = "PERFORM pg_logical_emit_message(false, 'till-test', number::text); PERFORM pg_switch_wal();"
@@ -252,7 +253,7 @@ def test_a_repository_that_is_away_for_an_hour_is_named_the_shop_goes_on_and_not
                 lambda told=told: told in inside(first, "/opt/till-host/current/bin/wal-archive watch 2>&1 || true"),
                 120,
             )
-        assert smoke.run(lab, Progress())["payment_status"] == "completed"
+        assert purchase.run(lab, Progress())["payment_status"] == "completed"
         facts = json.loads(inside(first, "/opt/till-host/current/bin/wal-archive facts"))
         assert facts["ready_files"] >= SEGMENTS_PER_HOUR and facts["queue_ratio"] < 1, facts
         suite = host_suite("wal_reaches")

@@ -16,7 +16,7 @@ import pytest
 
 from infra.contract import Contract, Role, parse
 from tests.fleet.conftest import STACK, container, inside, till
-from till import journal
+from till.changes import journal
 from till.paths import CHECKOUT, STATE, VENV_BIN, journal_file
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]

@@ -8,8 +8,8 @@ import pytest
 
 from infra.contract import Contract
 from tests.fleet.conftest import STACK, till
-from till import stack
 from till.paths import CHECKOUT, VENV_BIN
+from till.stacks import stack
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]
 

@@ -18,7 +18,7 @@ from tests.fleet.database import switch_over, third_view, until, well_again
 from tests.fleet.faults import paused
 from tests.fleet.places import other_edge, site_of
 from tests.policy import POLICY
-from till import probe
+from till.public_dns import lookup
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]
 # The bar is 10 s, which drills judge by; a busy machine adds to it.
@@ -190,7 +190,7 @@ def test_a_nameserver_that_starts_while_a_site_is_dead_names_the_living_one(lab:
 
 
 def serials(lab: Contract) -> set[int]:
-    return {one["serial"] for one in probe.nameservers(lab, lab.names.shop).values()}
+    return {one["serial"] for one in lookup.ask_nameservers(lab, lab.names.shop).values()}
 
 
 def test_what_a_certificate_order_writes_is_signed_on_every_nameserver(lab: Contract, answers: Answers) -> None:

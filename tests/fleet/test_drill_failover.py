@@ -16,7 +16,7 @@ from tests.fleet.drills import FAULT_S, begun, breakable, events, held, paid_wit
 from tests.fleet.faults import fault
 from tests.fleet.places import first
 from tests.fleet.reconcile import ledger
-from till import journal
+from till.changes import journal
 from till.paths import journal_file
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1200)]

@@ -16,7 +16,7 @@ from tests.fleet.conftest import STACK, container, inside, till
 from tests.fleet.database import home, leader, leads, members, switch_over, third_view, until
 from tests.fleet.places import first, other_edge
 from tests.fleet.told import Told
-from till import successor
+from till.recovery import promotion_target
 
 pytestmark = [pytest.mark.fleet, pytest.mark.matrix, pytest.mark.timeout(1200)]
 SETTINGS, UNIT = "/etc/till/failback.json", "till-failback"
@@ -89,7 +89,7 @@ def taken_away(lab: Contract) -> str:
 
 
 def test_what_a_person_moved_stays_what_was_lost_comes_back_and_a_relapse_is_the_last(lab: Contract) -> None:
-    told, other = Told(), next(site for site in successor.sites(lab) if site != successor.preferred(lab))
+    told, other = Told(), next(site for site in promotion_target.sites(lab) if site != promotion_target.preferred(lab))
     with automatic(lab, AFTER_S) as host:
         code, moved, messages = till("failover", STACK, "--to", other)
         assert code == 0, (moved, messages[-2000:])
@@ -131,12 +131,12 @@ def test_a_link_that_drops_every_few_seconds_moves_the_leader_and_the_names_once
     print(f"told were {[one.title for one in told.all()]}")
     # The host behind the link sees everybody else gone, and says nothing of it.
     assert len(starts) <= 1
-    assert all(f"Site {successor.preferred(lab)} is lost" in one for one in starts)
+    assert all(f"Site {promotion_target.preferred(lab)} is lost" in one for one in starts)
     print(f"link of {host} gone {DROPS} times: leaders {leaders}, names {story}")
     assert len(leaders) <= 2
     # The nameserver beside the link knows of no drop of its own, and a resolver hears this one and that one (ADR 16).
     assert all(len(told) <= 2 for who, told in story.items() if who not in (RESOLVER, host)), story
-    assert answers.sites(began) - {"silence"} <= set(successor.sites(lab))
+    assert answers.sites(began) - {"silence"} <= set(promotion_target.sites(lab))
 
 
 def watched(lab: Contract, leaders: list[str], began: float) -> None:

@@ -17,9 +17,10 @@ from tests.fleet.faults import fault
 from tests.fleet.load import Load
 from tests.fleet.places import edges, other_edge, site_of
 from tests.fleet.reconcile import reconciled
-from till import copies, journal
+from till.changes import journal
+from till.hosts.session import open_session
+from till.observe import replication
 from till.paths import journal_file
-from till.workplace import opened
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]
 MOVES = 10
@@ -176,6 +177,8 @@ def site_of_leader(lab: Contract) -> str:
 
 
 def lag_mb(lab: Contract, name: str) -> float:
-    with opened(lab) as workplace:
-        lag = next(one["lag_mb"] for one in copies.told(workplace)["members"] if one["name"] == name)
+    with open_session(lab) as session:
+        lag = next(
+            one["lag_mb"] for one in replication.read_replication_status(session)["members"] if one["name"] == name
+        )
     return float(lag) if isinstance(lag, (int, float)) else 0.0

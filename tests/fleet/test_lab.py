@@ -19,8 +19,10 @@ from infra.contract import Contract
 from tests.fleet.conftest import PAYMENT_INTERVAL_S, STACK, inside, till
 from tests.fleet.database import well_told
 from tests.fleet.faults import paused
-from till import probe, smoke
+from till.checks import purchase
+from till.observe import probe
 from till.paths import CHECKOUT, STATE, VENV_BIN, lock_file
+from till.public_dns import lookup
 
 pytestmark = [pytest.mark.fleet, pytest.mark.usefixtures("unwatched"), pytest.mark.timeout(1800)]
 SIMULATOR_PORT = 8443
@@ -29,7 +31,7 @@ SIMULATOR_PORT = 8443
 @pytest.fixture(scope="module")
 def shop(lab: Contract) -> Iterator[probe.Site]:
     trust = probe.public_trust(lab)
-    with probe.Site(lab.names.shop, probe.resolve(lab, lab.names.shop)[0], trust) as site:
+    with probe.Site(lab.names.shop, lookup.resolve(lab, lab.names.shop)[0], trust) as site:
         yield site
 
 
@@ -175,8 +177,9 @@ def test_an_unsigned_webhook_is_refused(shop: probe.Site, lab: Contract) -> None
 def locked() -> Iterator[None]:
     """A live holder of the stack's lock, in a process of its own."""
     program = (
-        "import sys; from till import lock, paths\n"
-        f"with lock.held(paths.lock_file({STACK!r}), 'deploy'): print('held', flush=True); sys.stdin.read()"
+        "import sys; from till import paths; from till.changes import local_lock\n"
+        f"with local_lock.hold_local_lock(paths.lock_file({STACK!r}), 'deploy'):\n"
+        " print('held', flush=True); sys.stdin.read()"
     )
     holder = subprocess.Popen(
         [str(VENV_BIN / "python"), "-c", program],
@@ -300,4 +303,4 @@ def test_no_secret_is_in_logs_journal_or_state(lab: Contract) -> None:
 def test_purchases_still_work_at_the_end(lab: Contract) -> None:
     from till.progress import Progress
 
-    assert smoke.run(lab, Progress(quiet=True))["payment_status"] == "completed"
+    assert purchase.run(lab, Progress(quiet=True))["payment_status"] == "completed"

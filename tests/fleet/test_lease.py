@@ -16,12 +16,12 @@ from infra.contract import Contract, Role
 from tests.fleet.conftest import STACK, container, inside, till
 from tests.fleet.database import well_again
 from tests.fleet.faults import paused
-from till import lease, lease_road
+from till.changes import fleet_lock, lock_connection
 from till.errors import Refused, TillError
+from till.hosts.session import Session, open_session
 from till.paths import CHECKOUT, VENV_BIN
+from till.policy import thresholds
 from till.progress import Progress
-from till.thresholds import thresholds
-from till.workplace import Workplace, opened
 
 pytestmark = [pytest.mark.fleet, pytest.mark.usefixtures("unwatched"), pytest.mark.timeout(1200)]
 POLICY = thresholds()["lease"]
@@ -30,26 +30,28 @@ MARGIN_S = 20
 # A runner on another machine: it does not hold this machine's lock, and says so.
 RUNNER = f"""
 import sys
-from till import lease, stack
-from till.workplace import opened
-lease.place = lambda _: "another machine"
-with opened(stack.contract({STACK!r})) as workplace, lease.held(workplace, "deploy v7.7.7-elsewhere") as held:
+from till.changes import fleet_lock
+from till.hosts.session import open_session
+from till.stacks import stack
+fleet_lock.place = lambda _: "another machine"
+with open_session(stack.contract({STACK!r})) as session, \\
+     fleet_lock.hold_fleet_lock(session, "deploy v7.7.7-elsewhere") as held:
     print(held.token, flush=True)
     sys.stdin.read()
 """
 
 
 @pytest.fixture
-def workplace(lab: Contract) -> Iterator[Workplace]:
-    with opened(lab) as place:
+def session(lab: Contract) -> Iterator[Session]:
+    with open_session(lab) as place:
         free(place)
         yield place
 
 
-def free(workplace: Workplace) -> None:
+def free(session: Session) -> None:
     """Until nobody holds the lock any more: what a test killed ends by itself."""
     deadline = time.monotonic() + POLICY["lifetime_s"] + MARGIN_S
-    while told := lease_road.holder(workplace, ()):
+    while told := lock_connection.read_holder(session, ()):
         assert time.monotonic() < deadline, told
         time.sleep(0.5)
 
@@ -73,7 +75,7 @@ def slots(host: str, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
-def test_a_second_machine_is_refused_and_told_who_is_first_and_since_when(workplace: Workplace) -> None:
+def test_a_second_machine_is_refused_and_told_who_is_first_and_since_when(session: Session) -> None:
     with elsewhere() as (_, token):
         code, told, _ = till("deploy", STACK, "v1.0.0-paypal")
         assert code == 5, told
@@ -88,7 +90,7 @@ def test_a_second_machine_is_refused_and_told_who_is_first_and_since_when(workpl
 
 @pytest.mark.matrix
 def test_a_killed_holder_is_taken_over_within_the_lease_and_its_late_writes_are_refused(
-    lab: Contract, workplace: Workplace
+    lab: Contract, session: Session
 ) -> None:
     with elsewhere() as (runner, zombie):
         runner.send_signal(signal.SIGKILL)
@@ -96,7 +98,7 @@ def test_a_killed_holder_is_taken_over_within_the_lease_and_its_late_writes_are_
         began = time.monotonic()
         while True:
             try:
-                with lease.held(workplace, "deploy v8.8.8-next") as held:
+                with fleet_lock.hold_fleet_lock(session, "deploy v8.8.8-next") as held:
                     taken_s = time.monotonic() - began
                     held.check()
                     break
@@ -115,10 +117,10 @@ def test_a_killed_holder_is_taken_over_within_the_lease_and_its_late_writes_are_
 
 
 @pytest.mark.matrix
-def test_the_next_deploy_of_this_machine_waits_for_a_killed_one(workplace: Workplace) -> None:
+def test_the_next_deploy_of_this_machine_waits_for_a_killed_one(session: Session) -> None:
     command = [str(VENV_BIN / "till"), "deploy", STACK, "v1.0.0-paypal", "--json"]
     killed = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not lease_road.holder(workplace, ()):
+    while not lock_connection.read_holder(session, ()):
         assert killed.poll() is None, "it ended before it was seen to hold the lock"
         time.sleep(0.2)
     killed.kill()
@@ -127,20 +129,20 @@ def test_the_next_deploy_of_this_machine_waits_for_a_killed_one(workplace: Workp
 
 
 @pytest.mark.matrix
-def test_the_lock_goes_on_when_the_host_that_keeps_it_alive_is_gone(lab: Contract, workplace: Workplace) -> None:
+def test_the_lock_goes_on_when_the_host_that_keeps_it_alive_is_gone(lab: Contract, session: Session) -> None:
     first = next(one.name for one in lab.hosts if Role.ETCD in one.roles)
-    with lease.held(workplace, "deploy v8.8.9-next") as held:
+    with fleet_lock.hold_fleet_lock(session, "deploy v8.8.9-next") as held:
         with paused(first):
             time.sleep(2 * POLICY["lifetime_s"])
             held.check()
-        found = lease_road.holder(workplace, ())
+        found = lock_connection.read_holder(session, ())
         assert found is not None
         assert found["token"] == held.token
 
 
 @pytest.mark.matrix
 def test_without_a_majority_a_deploy_does_not_begin_and_a_repair_says_that_it_goes_without(
-    lab: Contract, workplace: Workplace, capsys: pytest.CaptureFixture[str]
+    lab: Contract, session: Session, capsys: pytest.CaptureFixture[str]
 ) -> None:
     members = [one.name for one in lab.hosts if Role.ETCD in one.roles]
     stopped: list[str] = members[1:]
@@ -148,9 +150,12 @@ def test_without_a_majority_a_deploy_does_not_begin_and_a_repair_says_that_it_go
     try:
         for host in stopped:
             inside(host, "systemctl stop etcd.service")
-        with pytest.raises(TillError, match="can't be held in etcd") as told, lease.held(workplace, "deploy v8.9.0"):
+        with (
+            pytest.raises(TillError, match="can't be held in etcd") as told,
+            fleet_lock.hold_fleet_lock(session, "deploy v8.9.0"),
+        ):
             pytest.fail("it was begun")
-        with lease.held(workplace, "failover to nowhere", Progress()) as held:
+        with fleet_lock.hold_fleet_lock(session, "failover to nowhere", Progress()) as held:
             assert held.token == 0
     finally:
         for host in stopped:

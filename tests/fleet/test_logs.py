@@ -15,7 +15,8 @@ import pytest
 from infra.contract import Contract, Role
 from tests.fleet.conftest import PAYMENT_INTERVAL_S, STACK, till
 from tests.fleet.test_lab import Buyer, inside, shop
-from till import probe, redact
+from till import redact
+from till.observe import probe
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1200)]
 

@@ -23,10 +23,12 @@ from tests.fleet.database import (
     write_wal,
 )
 from tests.fleet.faults import fault
-from till import artefacts, play, probe, smoke
+from till.checks import purchase
 from till.errors import TillError
+from till.hosts import artefacts, play
+from till.hosts.session import open_session
+from till.observe import probe
 from till.progress import Progress
-from till.workplace import opened
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]
 # A segment's own interval is 5 s, and one try at the store that is away takes as long.
@@ -35,8 +37,8 @@ TAGS = "pgbackrest,postgres,backup_repository,restore,drills,monitoring"
 
 
 def converge(contract: Contract) -> int:
-    with opened(contract, artefacts.variables()) as workplace:
-        result = play.run(workplace, "provision.yml", Progress(), tags=TAGS)
+    with open_session(contract, artefacts.variables()) as session:
+        result = play.run(session, "provision.yml", Progress(), tags=TAGS)
     result.raise_for_failure(contract, "see the log")
     return sum(result.changed.values())
 
@@ -94,7 +96,7 @@ def test_a_drill_proves_the_one_elsewhere(offsite: Contract) -> None:
 def test_a_store_that_is_away_is_named_and_the_first_repository_goes_on(offsite: Contract, lab: Contract) -> None:
     object_store.stop()
     try:
-        assert smoke.run(lab, Progress())["payment_status"] == "completed"
+        assert purchase.run(lab, Progress())["payment_status"] == "completed"
         # WAL goes on into the repository that is there, as fast as ever.
         write_wal(lab, 2)
         until("the archiver does not notice", lambda: "off-site: the archiver" in watched(lab))
@@ -138,7 +140,7 @@ def test_after_a_loss_of_all_copies_and_of_the_first_repository_the_second_resto
     offsite: Contract, lab: Contract
 ) -> None:
     trust = probe.public_trust(lab)
-    kept = smoke.run(lab, Progress())["transaction_id"]
+    kept = purchase.run(lab, Progress())["transaction_id"]
     until("WAL does not reach the repositories", lambda: archived(lab), 120)
     data = "/var/lib/postgresql/15"
     for host in ("ops", "bravo", "alpha"):
@@ -155,7 +157,7 @@ def test_after_a_loss_of_all_copies_and_of_the_first_repository_the_second_resto
     )
     assert code == 0, (told, messages[-3000:])
     assert told["repository"] == 2 and told["verified_rows"] > 0
-    assert smoke.order_row(lab, trust, kept) is not None
+    assert purchase.order_row(lab, trust, kept) is not None
     print(f"restored from elsewhere alone, rto_s {told['rto_s']}")
     assert converge(offsite) == 0
     listed = till("backup", "list", STACK)[1]

@@ -16,9 +16,11 @@ from tests.fleet.conftest import STACK, container, inside, till
 from tests.fleet.database import home, until, well_told
 from tests.policy import POLICY
 from tests.provider_zone import FOREIGN, Provider, running
-from till import flow, recovery_flow, stack
 from till.progress import Progress
-from till.public_zone import edges, service_names
+from till.public_dns.zone import edges, service_names
+from till.stacks import stack
+from till.verbs import recovery
+from till.verbs import stack as stack_verbs
 
 pytestmark = [pytest.mark.fleet, pytest.mark.matrix, pytest.mark.timeout(1200)]
 TAGS = "nameserver"
@@ -70,7 +72,7 @@ def server(lab: Contract, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 # As this process tells, which alone knows of the provider.
-told_here = partial(flow.state, STACK)
+told_here = partial(stack_verbs.state, STACK)
 
 
 @pytest.fixture
@@ -93,13 +95,13 @@ def leads_outside(contract: Contract, site: str) -> bool:
 
 
 def test_provision_makes_the_names_once_and_tells_what_it_would_change(provided: Contract, server: Provider) -> None:
-    would = flow.provision(STACK, Progress(), check=True, tags=TAGS)
+    would = stack_verbs.provision(STACK, Progress(), check=True, tags=TAGS)
     assert answered(server, provided) == {()}
-    made = flow.provision(STACK, Progress(), tags=TAGS)
+    made = stack_verbs.provision(STACK, Progress(), tags=TAGS)
     assert made["names"] == would["names"]
     assert made["names"]["site"] == "alpha" and len(made["names"]["changes"]) == 3
     assert answered(server, provided) == {edges(provided, "alpha")}
-    again = flow.provision(STACK, Progress(), tags=TAGS)
+    again = stack_verbs.provision(STACK, Progress(), tags=TAGS)
     assert (again["changed"], again["names"]) == (0, {"site": "alpha", "changes": []})
     told = well_told(90, told_here)
     assert told["dns"]["nameservers"] == {server.address: {"addresses": list(edges(provided, "alpha"))}}
@@ -117,7 +119,7 @@ def test_certificates_are_ordered_through_the_delegation(provided: Contract, ser
 def test_names_move_with_the_leader_and_back(provided: Contract, server: Provider) -> None:
     for verb, site in (("failover", "bravo"), ("failback", "alpha")):
         began = time.monotonic()
-        moved = recovery_flow.move_leader(STACK, verb, site if verb == "failover" else "", "", False, Progress())
+        moved = recovery.move_leader(STACK, verb, site if verb == "failover" else "", "", False, Progress())
         assert moved["changed"] and moved["to_site"] == site and moved["order"]["payment_status"] == "completed"
         assert answered(server, provided) == {edges(provided, site)}
         followed = partial(leads_outside, provided, site)
@@ -137,15 +139,15 @@ def test_names_that_a_leader_left_behind_are_a_fault_until_the_verb_moves_them(
     assert code == 0, (told, messages[-2000:])
 
     def alone() -> dict[str, Any] | None:
-        state = flow.state(STACK)
+        state = stack_verbs.state(STACK)
         return state if len(state["faults"]) == 1 else None
 
     told = until("members are not well", alone, 120)
     assert not told["ok"] and "till failover lab --to bravo moves the names" in told["faults"][0]
     assert answered(server, provided) == {edges(provided, "alpha")}
-    moved = recovery_flow.move_leader(STACK, "failover", "bravo", "", False, Progress())
+    moved = recovery.move_leader(STACK, "failover", "bravo", "", False, Progress())
     assert moved["changed"] and (moved["from_site"], moved["to_site"]) == ("bravo", "bravo")
     assert answered(server, provided) == {edges(provided, "bravo")}
     print(f"names alone: dns_switch_s {moved['dns_switch_s']}, rto_s {moved['rto_s']}")
     well_told(90, told_here)
-    assert recovery_flow.move_leader(STACK, "failover", "bravo", "", False, Progress())["changed"] is False
+    assert recovery.move_leader(STACK, "failover", "bravo", "", False, Progress())["changed"] is False

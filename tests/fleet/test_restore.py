@@ -11,11 +11,12 @@ import pytest
 from infra.contract import Contract, Role
 from tests.fleet.conftest import STACK, inside, till
 from tests.fleet.database import archived, faults, leader, until, well_told
-from till import probe, smoke
+from till.checks import purchase
+from till.hosts.session import SWEEP_AFTER_S
+from till.observe import probe
 from till.paths import CHECKOUT, VENV_BIN
 from till.progress import Progress
-from till.successor import sites
-from till.workplace import SWEEP_AFTER_S
+from till.recovery.promotion_target import sites
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]
 
@@ -32,7 +33,7 @@ def test_a_target_that_cant_be_is_refused_and_the_shop_goes_on(lab: Contract, to
     code, told, _ = till("restore", STACK, "--to", to, "--confirm", STACK)
     assert code == 1
     assert any(word in told["error"] for word in ("is no time", "in the future", "after the target")), told["error"]
-    assert smoke.run(lab, Progress())["payment_status"] == "completed"
+    assert purchase.run(lab, Progress())["payment_status"] == "completed"
 
 
 # What runs while a restore fetches, and while it proves what it fetched.
@@ -44,11 +45,11 @@ STEPS = ("restoring/data", "-D /var/lib/postgresql/15/restoring/data")
 )
 def test_a_restore_goes_back_in_time(lab: Contract, killed_at: tuple[str, ...]) -> None:
     trust = probe.public_trust(lab)
-    kept = smoke.run(lab, Progress())["transaction_id"]
+    kept = purchase.run(lab, Progress())["transaction_id"]
     time.sleep(2)
     moment = datetime.now(UTC).isoformat(timespec="seconds")
     time.sleep(2)
-    gone = smoke.run(lab, Progress())["transaction_id"]
+    gone = purchase.run(lab, Progress())["transaction_id"]
     until("WAL does not reach the repository", lambda: archived(lab))
     host = leader(lab)
     command = [str(VENV_BIN / "till"), "restore", STACK, "--to", moment, "--confirm", STACK]
@@ -62,8 +63,8 @@ def test_a_restore_goes_back_in_time(lab: Contract, killed_at: tuple[str, ...]) 
     code, told, messages = till("restore", STACK, "--to", moment, "--confirm", STACK, timeout_s=900)
     assert code == 0, (told, messages[-3000:])
     assert told["verified_rows"] > 0 and told["rto_s"] > 0
-    assert smoke.order_row(lab, trust, kept) is not None
-    assert smoke.order_row(lab, trust, gone) is None
+    assert purchase.order_row(lab, trust, kept) is not None
+    assert purchase.order_row(lab, trust, gone) is None
     assert inside(host, "ls /var/lib/postgresql/15").split() == ["till"]
     told = well_told(90)
     assert sorted(one["role"] for one in told["database"]["members"]) == ["Leader", "Replica", "Sync Standby"], told
@@ -87,7 +88,7 @@ def killed(command: list[str], after: str) -> None:
 @pytest.mark.matrix
 def test_a_restore_that_is_killed_after_each_of_its_steps_ends_well(lab: Contract) -> None:
     trust = probe.public_trust(lab)
-    kept = smoke.run(lab, Progress())["transaction_id"]
+    kept = purchase.run(lab, Progress())["transaction_id"]
     until("WAL does not reach the repository", lambda: archived(lab))
     # Not the first one that has a database: a run that has lost its way would take that.
     site = sites(lab)[-1]
@@ -101,7 +102,7 @@ def test_a_restore_that_is_killed_after_each_of_its_steps_ends_well(lab: Contrac
     code, told, messages = till("restore", STACK, "--to", "latest", "--confirm", STACK, timeout_s=900)
     assert code == 0, (told, messages[-3000:])
     assert told["host"] == host
-    assert smoke.order_row(lab, trust, kept) is not None
+    assert purchase.order_row(lab, trust, kept) is not None
     assert inside(host, "ls /var/lib/postgresql/15").split() == ["till"]
     well_told(90)
     until("there are faults", lambda: faults() == [], 90)

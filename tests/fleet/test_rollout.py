@@ -19,7 +19,9 @@ from tests.fleet.database import until
 from tests.fleet.deploys import PER_S, POLICY, begun, deployed, holds, led_alone, serves, shown, tried
 from tests.fleet.places import first
 from tests.fleet.variants import BUILT, variant
-from till import deploy_record, probe
+from till.observe import probe
+from till.public_dns import lookup
+from till.records import deploy_record
 
 pytestmark = [pytest.mark.fleet, pytest.mark.usefixtures("unwatched", "served"), pytest.mark.timeout(1200)]
 # They end with their block; a deploy of a busy machine is within it.
@@ -45,7 +47,7 @@ def checkout_begun(lab: Contract) -> str:
 
 
 def shop(lab: Contract) -> probe.Site:
-    return probe.Site(lab.names.shop, probe.resolve(lab, lab.names.shop)[0], probe.public_trust(lab))
+    return probe.Site(lab.names.shop, lookup.resolve(lab, lab.names.shop)[0], probe.public_trust(lab))
 
 
 def test_blue_green_under_load_fails_no_request_and_a_checkout_stays_with_its_release(lab: Contract, twin: str) -> None:

@@ -19,7 +19,8 @@ from tests.fleet.deploys import PER_S, POLICY, begun, deployed, led_alone, serve
 from tests.fleet.faults import cut, destroyed
 from tests.fleet.places import edges
 from tests.fleet.variants import BUILT, variant
-from till import deploy_record, probe
+from till.observe import probe
+from till.records import deploy_record
 
 pytestmark = [
     pytest.mark.fleet,

@@ -15,8 +15,8 @@ from tests.fleet.deploys import PER_S, begun, deployed, holds, serves, until_pha
 from tests.fleet.faults import fault
 from tests.fleet.places import edges
 from tests.fleet.variants import BUILT, variant
-from till import deploy_record
 from till.paths import release_dir
+from till.records import deploy_record
 
 pytestmark = [pytest.mark.fleet, pytest.mark.usefixtures("unwatched", "served"), pytest.mark.timeout(1200)]
 

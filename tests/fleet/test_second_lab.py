@@ -9,8 +9,10 @@ import pytest
 from infra.contract import Contract
 from tests.conftest import done
 from tests.fleet.database import well_told
-from till import release, smoke, stack
+from till.checks import purchase
 from till.progress import Progress
+from till.releases import release
+from till.stacks import stack
 
 pytestmark = [pytest.mark.fleet, pytest.mark.matrix, pytest.mark.timeout(2400)]
 SECOND = "lab-second"
@@ -43,7 +45,7 @@ def test_a_second_lab_sells_beside_the_first_and_goes_alone(lab: Contract) -> No
     assert done("smoke", SECOND)["payment_status"] == "completed"
     second = stack.contract(SECOND)
     assert {host.address for host in second.hosts}.isdisjoint({host.address for host in lab.hosts})
-    assert smoke.run(lab, Progress(quiet=True))["payment_status"] == "completed"
+    assert purchase.run(lab, Progress(quiet=True))["payment_status"] == "completed"
     done("down", SECOND)
     well_told(90)
-    assert smoke.run(lab, Progress(quiet=True))["payment_status"] == "completed"
+    assert purchase.run(lab, Progress(quiet=True))["payment_status"] == "completed"

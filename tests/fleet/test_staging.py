@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from till.hosts.session import SWEEP_AFTER_S
 from till.paths import CHECKOUT, VENV_BIN
-from till.workplace import SWEEP_AFTER_S
 
 pytestmark = [pytest.mark.fleet, pytest.mark.matrix, pytest.mark.slow, pytest.mark.timeout(3600)]
 NAME = "staging-walk"
@@ -85,7 +85,8 @@ class Project:
 
     def till(self, *arguments: str, timeout_s: float = 2400) -> dict[str, Any]:
         done = subprocess.run(
-            [str(self.folder / ".venv/bin/python"), "-c", "from till.cli import main; main()", *arguments, "--json"],
+            [str(self.folder / ".venv/bin/python"), "-c", "from till.cli.main import main; main()", *arguments,
+             "--json"],
             cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=timeout_s,
         )  # fmt: skip
         if done.returncode != 0:
@@ -97,7 +98,7 @@ class Project:
     def killed(self, *arguments: str, at: str) -> None:
         """Run a verb and SIGKILL it as soon as its messages tell of `at`."""
         process = subprocess.Popen(
-            [str(self.folder / ".venv/bin/python"), "-c", "from till.cli import main; main()", *arguments],
+            [str(self.folder / ".venv/bin/python"), "-c", "from till.cli.main import main; main()", *arguments],
             cwd=self.folder, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert process.stderr is not None

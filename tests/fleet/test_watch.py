@@ -18,8 +18,9 @@ from tests.fleet.load import Load
 from tests.fleet.places import address, edges
 from tests.fleet.told import Told
 from tests.fleet.variants import BUILT, variant
-from till import deploy_record, post_mortem, probe
-from till.thresholds import thresholds
+from till.observe import probe
+from till.policy import thresholds
+from till.records import deploy_record, post_mortem
 
 pytestmark = [pytest.mark.fleet, pytest.mark.usefixtures("unwatched"), pytest.mark.timeout(1800)]
 POLICY = thresholds()["watch"]

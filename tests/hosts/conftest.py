@@ -11,8 +11,8 @@ from testinfra.host import Host as Machine
 
 from infra.contract import Contract, Host, Role
 from tests.hosts.shell import Shell
-from till import stack
-from till.workplace import opened
+from till.hosts.session import open_session
+from till.stacks import stack
 
 STACK = os.environ.get("TILL_STACK", "")
 
@@ -38,8 +38,8 @@ def contract() -> Contract:
 @pytest.fixture(scope="session")
 def machines(contract: Contract) -> Iterator[dict[str, Machine]]:
     """One testinfra host per host of the stack, as root."""
-    with opened(contract) as workplace:
-        shells = {host.name: Shell(workplace, host.name) for host in contract.hosts}
+    with open_session(contract) as session:
+        shells = {host.name: Shell(session, host.name) for host in contract.hosts}
         found = {name: Machine(shell) for name, shell in shells.items()}
         for name, shell in shells.items():
             shell.set_host(found[name])

@@ -9,7 +9,7 @@ from typing import Any
 
 from testinfra.backend.base import BaseBackend, CommandResult
 
-from till.workplace import Workplace
+from till.hosts.session import Session
 
 # Runs each line's command as /bin/sh would; bytes pass as latin-1, whatever they are.
 AGENT = """
@@ -26,9 +26,9 @@ class Shell(BaseBackend):
 
     NAME = "till"
 
-    def __init__(self, workplace: Workplace, name: str) -> None:
+    def __init__(self, session: Session, name: str) -> None:
         super().__init__(name)
-        self._process = workplace.talk(name, shlex.join(["python3", "-c", AGENT]))
+        self._process = session.talk(name, shlex.join(["python3", "-c", AGENT]))
         assert self._process.stdin and self._process.stdout and self._process.stderr
         # The pipes have no buffers of their own, and would be read a byte at a time.
         self._ask = io.BufferedWriter(self._process.stdin)  # type: ignore[arg-type]

@@ -20,8 +20,8 @@ from testinfra.host import Host as Machine
 
 from infra.contract import Contract, Host, Role
 from tests.policy import POLICY
-from till import probe
-from till.thresholds import thresholds
+from till.observe import probe
+from till.policy import thresholds
 
 TIMEOUT_S = 5
 LASTS_AT_LEAST_S = 7 * 86400

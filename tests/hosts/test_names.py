@@ -15,7 +15,7 @@ from testinfra.host import Host as Machine
 from infra.contract import Contract, Host, Role
 from tests import signatures
 from tests.policy import POLICY
-from till import probe
+from till.public_dns import lookup
 
 TIMEOUT_S = 5
 SETTLES_S = 10
@@ -87,7 +87,7 @@ def test_absence_is_remembered_no_longer_than_an_address(host: Host, contract: C
 
 def test_every_nameserver_answers_alike(host: Host, contract: Contract) -> None:
     # Also where a provider keeps the public zone, these stand ready and answer certificate orders.
-    told = probe.nameservers(contract.model_copy(update={"dns_provider": None}), contract.names.shop)
+    told = lookup.ask_nameservers(contract.model_copy(update={"dns_provider": None}), contract.names.shop)
     assert {json.dumps(one) for one in told.values()} == {json.dumps(told[host.name])}
     assert "addresses" in told[host.name]
 

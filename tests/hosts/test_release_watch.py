@@ -8,7 +8,7 @@ import pytest
 from testinfra.host import Host as Machine
 
 from infra.contract import Contract, Host, Role
-from till.thresholds import thresholds
+from till.policy import thresholds
 
 ROAD = "ssh -F /etc/till/release-watch.ssh"
 

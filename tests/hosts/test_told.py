@@ -9,7 +9,7 @@ from testinfra.host import Host as Machine
 
 from infra.contract import Contract, Host, Role
 from tests.policy import POLICY
-from till import successor
+from till.recovery import promotion_target
 
 
 def test_every_host_delivers_and_nothing_waits(host: Host, machine: Machine) -> None:
@@ -52,5 +52,5 @@ def test_failback_is_as_policy_says(host: Host, machine: Machine, contract: Cont
     state = json.loads(machine.check_output("/opt/till-host/current/bin/failback state"))
     automatic = POLICY["failback_policy"] == "automatic"
     assert (state["policy"]["automatic"], state["policy"]["after_s"]) == (automatic, POLICY["failback_after_s"])
-    preferred = host.site == successor.preferred(contract) and Role.EDGE in host.roles
+    preferred = host.site == promotion_target.preferred(contract) and Role.EDGE in host.roles
     assert machine.service("till-failback.service").is_running == (automatic and preferred)

@@ -16,8 +16,8 @@ import pytest
 
 from infra.components.signing_key import new_key_pair
 from infra.contract import ReleaseKey
-from till import release_signature
 from till.paths import CHECKOUT
+from till.releases import signature as signatures
 from till_host.faults import Fault
 from till_host.slots import edge, release, signature, units
 from till_host.slots import state as slots
@@ -52,7 +52,7 @@ class Host:
         document = {"version": VERSION, "sha256": self.sha256, "start": "./server", "health_path": "/up", **changed}
         self.manifest.write_text(json.dumps(document, indent=2))
         content = self.manifest.read_bytes()
-        self.signature.write_bytes(release_signature.sign(content, key or key_of(PRIVATE, PUBLIC)))
+        self.signature.write_bytes(signatures.sign(content, key or key_of(PRIVATE, PUBLIC)))
 
     def unpack(self) -> None:
         self.release.unpack(VERSION)

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from till.paths import PLAYBOOKS
-from till.rollout import measures
-from till.thresholds import thresholds
+from till.platforms.vps import counters
+from till.policy import thresholds
 from till_host.judging.counts import Counts
 from till_host.release_watch import decide as watch
 from till_host.release_watch import observe as eyes
@@ -438,7 +438,7 @@ def parsed(text: str) -> list[dict[str, Any]]:
 
 def test_series_are_those_that_a_deploy_is_judged_by() -> None:
     query = counted.query(60, 90, [])
-    for name in measures.NAMES:
+    for name in counters.NAMES:
         assert name in query
     scraped = (PLAYBOOKS / "roles" / "monitoring" / "templates" / "prometheus.yml.j2").read_text()
     for job in ("traffic", "slots"):

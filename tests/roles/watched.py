@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from till.paths import CHECKOUT
-from till.thresholds import thresholds
+from till.policy import thresholds
 
 NEW, OLD = "v2.0.0", "v1.0.0"
 HOSTS = {"alpha": "127.0.0.1", "bravo": "127.0.0.2"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from till.thresholds import thresholds
+from till.policy import thresholds
 from till_host.judging.counts import Counts
 from till_host.judging.judge import Judgement, Rule, State, begin, look, rules
 

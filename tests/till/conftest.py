@@ -13,10 +13,12 @@ import pytest
 from infra.components.signing_key import new_key_pair
 from infra.contract import Contract
 from infra.lab import rent
-from till import build as builds
-from till import paths, release, release_signature, source
+from till import paths
 from till.progress import Progress
-from till.source import Source
+from till.releases import build as builds
+from till.releases import release, source
+from till.releases import signature as signatures
+from till.releases.source import Source
 
 CANARY = "canary-Zm9vYmFy+/sHould-Be-nowhere"
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICYWtnLKo9erYIwgx8p0rBJa5Uf8ilfml69bViAFjDpB"
@@ -55,7 +57,7 @@ def kept(contract: Contract, manifest: dict[str, Any], parts: bytes) -> str:
         "sbom_sha256": source.file_digest(folder / "sbom.json").hex(),
     }  # fmt: skip
     (folder / "manifest.json").write_text(json.dumps(whole))
-    signature = release_signature.sign((folder / "manifest.json").read_bytes(), contract.release_key)
+    signature = signatures.sign((folder / "manifest.json").read_bytes(), contract.release_key)
     (folder / "manifest.json.sig").write_bytes(signature)
     return str(whole["sha256"])
 

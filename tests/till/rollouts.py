@@ -7,18 +7,18 @@ from types import SimpleNamespace
 from typing import Any
 
 from tests.till.conftest import contract_of, host
-from till.deploy_record import Record
 from till.errors import TillError
+from till.platforms.vps.edges import Intent
 from till.progress import Progress
-from till.release import Manifest
-from till.rollout.vps import Intent
-from till.rollout.walk import Walk
+from till.records.deploy_record import Record
+from till.releases.release import Manifest
+from till.rollout.rollout import Rollout
 from till_host.judging.counts import Counts
 from till_host.judging.tally import Place, Reading
 
 OLD, NEW = "v1.0.0", "v1.1.0"
 FLEET = contract_of(host("alpha"), host("bravo", address="198.18.7.30"), host("ops", roles=["monitoring"]))
-WORKPLACE: Any = SimpleNamespace(contract=FLEET)
+SESSION: Any = SimpleNamespace(contract=FLEET)
 INTENTS = {name: Intent("blue", "green", NEW, "till_release=token") for name in ("alpha", "bravo")}
 
 
@@ -67,7 +67,7 @@ class Edges:
         return list(dict.fromkeys(percent for _, percent in self.weighed))
 
 
-def walk(
+def rollout(
     clock: Clock,
     check: Callable[[], None] = lambda: None,
     intents: dict[str, Intent] = INTENTS,
@@ -75,7 +75,7 @@ def walk(
 ) -> Any:
     """A rollout of NEW beside OLD on two hosts. Any: its edges are a stand-in."""
     edges: Any = Edges(clock)
-    return Walk(WORKPLACE, edges, intents, manifest(**of_manifest), record(), Progress(quiet=True), check)
+    return Rollout(SESSION, edges, intents, manifest(**of_manifest), record(), Progress(quiet=True), check)
 
 
 def readings(old: Counts, new: Counts, age_s: float = 1.0, **more: Counts) -> dict[Place, Reading]:

@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 import pytest
 
-from till import inventory, redact
-from till.thresholds import host_policy, thresholds
-
-from .conftest import CANARY, contract_of, host
+from tests.till.conftest import CANARY, contract_of, host
+from till import redact
+from till.hosts import inventory
+from till.policy import host_policy, thresholds
 
 KEY = "-----BEGIN KEY-----\n" + "A" * 40 + "\n" + "B" * 40 + "\n-----END KEY-----\n"
 

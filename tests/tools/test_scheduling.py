@@ -46,7 +46,7 @@ def test_a_shard_is_asked_for_by_its_number() -> None:
 
 def test_the_labs_tests_are_one_scope_and_others_are_their_files() -> None:
     assert scope("tests/fleet/test_lab.py::test_x") == scope("tests/browser/test_purchase.py::test_y[en]")
-    assert scope("tests/till/test_plan.py::test_z") == "tests/till/test_plan.py"
+    assert scope("tests/till/rollout/test_plan.py::test_z") == "tests/till/rollout/test_plan.py"
 
 
 def test_what_passed_on_the_same_code_is_not_run_again(tmp_path: Path) -> None:

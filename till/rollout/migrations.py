@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from till.release import Manifest
+from till.releases.release import Manifest
 
 CONTRACT = "contract"
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from infra.contract import Host
-from till import host_program, probe, release, smoke
+from till.checks import purchase
 from till.errors import GateSaidNo
-from till.rollout import ledger, usage
-from till.rollout.walk import Walk
-from till.thresholds import thresholds
+from till.fan_out import at_once
+from till.hosts import programs
+from till.policy import thresholds
+from till.releases import release
+from till.rollout import ledger_gate, usage_gate
+from till.rollout.rollout import Rollout
 from till_host.judging import judge
 from till_host.judging.counts import NOTHING, Counts
 
@@ -18,64 +21,64 @@ PHASE = "preview"
 Asked = dict[str, dict[str, dict[str, Any]]]
 
 
-def run(walk: Walk) -> dict[str, Any]:
+def run(rollout: Rollout) -> dict[str, Any]:
     """Every gate of the preview; raises GateSaidNo with the first no. Returns the purchase, if one was made."""
-    asked = _asked(walk)
-    for _ in range(walk.policy["preview"]["looks"] - 1):
-        if not (doubt := _doubt(walk, asked)):
+    asked = _asked(rollout)
+    for _ in range(rollout.policy["preview"]["looks"] - 1):
+        if not (doubt := _doubt(rollout, asked)):
             break
-        walk.progress.say(f"{doubt}: asked again")
-        asked = _asked(walk)
-    _judge(walk, asked, "errors", "bad")
-    _judge(walk, asked, "slow", "slow")
-    usage.cpu(walk, PHASE, asked)
-    usage.gate(walk, PHASE)
-    if walk.manifest.smoke != "purchase":
+        rollout.progress.say(f"{doubt}: asked again")
+        asked = _asked(rollout)
+    _judge(rollout, asked, "errors", "bad")
+    _judge(rollout, asked, "slow", "slow")
+    usage_gate.cpu(rollout, PHASE, asked)
+    usage_gate.gate(rollout, PHASE)
+    if rollout.manifest.smoke != "purchase":
         return {}
-    contract = walk.workplace.contract
-    cookies = {one.cookie for one in walk.intents.values()}
+    contract = rollout.session.contract
+    cookies = {one.cookie for one in rollout.intents.values()}
     # Another release could be in it that the edge of a site would not know.
     cookie = cookies.pop() if len(cookies) == 1 else ""
     if not cookie:
-        walk.gate(
+        rollout.gate(
             PHASE,
             "smoke",
             "skipped",
             "hosts have different configurations of the release: bought from after the switch",
         )
         return {}
-    bought = smoke.run(contract, walk.progress, until_approval=not smoke.approves(contract), cookie=cookie)
-    if bought["version"] != walk.manifest.version:
+    bought = purchase.run(contract, rollout.progress, until_approval=not purchase.approves(contract), cookie=cookie)
+    if bought["version"] != rollout.manifest.version:
         raise GateSaidNo(
-            f"the purchase should have been made on {walk.manifest.version}, but {bought['version']} answered"
+            f"the purchase should have been made on {rollout.manifest.version}, but {bought['version']} answered"
         )
-    walk.gate(
+    rollout.gate(
         PHASE,
         "smoke",
         "pass",
         f"order {bought.get('order_id', '')} was bought from {bought['version']} before any customer met it",
     )
-    ledger.gate(walk, PHASE)
+    ledger_gate.gate(rollout, PHASE)
     return bought
 
 
-def _asked(walk: Walk) -> Asked:
+def _asked(rollout: Rollout) -> Asked:
     """Both sides asked, in turn."""
-    policy = walk.policy["preview"]
+    policy = rollout.policy["preview"]
     limit_s = thresholds()["judge"]["measures"]["slow"]["limit_ms"] / 1000
     words = [str(policy[name]) for name in ("requests", "warm_up", "concurrency", "timeout_s")]
 
     def one(host: Host) -> dict[str, dict[str, Any]]:
-        intent = walk.intents[host.name]
+        intent = rollout.intents[host.name]
         sides = {"new": intent.new_slot, **({"old": intent.old_slot} if intent.old_slot else {})}
-        found = host_program.ask(
-            walk.workplace, host.name, "slot-probe", "ask", *words, str(limit_s), ",".join(sides.values()),
-            *_paths(walk.manifest), timeout_s=policy["deadline_s"],
-            next_command=f"till status {walk.workplace.contract.stack}",
+        found = programs.run_host_program(
+            rollout.session, host.name, "slot-probe", "ask", *words, str(limit_s), ",".join(sides.values()),
+            *_paths(rollout.manifest), timeout_s=policy["deadline_s"],
+            next_command=f"till status {rollout.session.contract.stack}",
         )  # fmt: skip
         return {side: found[slot] for side, slot in sides.items()}
 
-    return probe.at_once(one, walk.edges.hosts)
+    return at_once(one, rollout.edges.hosts)
 
 
 def _paths(manifest: release.Manifest) -> list[str]:
@@ -87,24 +90,24 @@ def _sum(asked: Asked, side: str, bad: str) -> Counts:
     return sum((Counts(one["requests"], one[bad]) for one in told), NOTHING)
 
 
-def _said(walk: Walk, asked: Asked, measure: str, bad: str) -> tuple[judge.Judgement, bool]:
+def _said(rollout: Rollout, asked: Asked, measure: str, bad: str) -> tuple[judge.Judgement, bool]:
     """The judge's word, and whether more requests failed than the bound allows, also where it can't tell yet."""
     rule = judge.rules(thresholds()["judge"])[measure]
     old, new = _sum(asked, "old", bad), _sum(asked, "new", bad)
-    _, said = judge.look(judge.begin(rule), old, new, rule, walk.record.old_version or "nothing")
+    _, said = judge.look(judge.begin(rule), old, new, rule, rollout.record.old_version or "nothing")
     # A request that fails has a reason of its own, few as they are; a slow one may have met a busy host.
     return said, measure == "errors" and new.bad_ratio > rule.bound >= old.bad_ratio
 
 
-def _doubt(walk: Walk, asked: Asked) -> str:
+def _doubt(rollout: Rollout, asked: Asked) -> str:
     """What may be no fault of the release, "" where there is nothing to doubt."""
-    said, some = _said(walk, asked, "errors", "bad")
+    said, some = _said(rollout, asked, "errors", "bad")
     if said.verdict == "fail":
         return ""
     if some:
         # One slow answer of what it leans on is a 503 for a second; and they are too few to be sure.
         return "a few requests failed"
-    said, _ = _said(walk, asked, "slow", "slow")
+    said, _ = _said(rollout, asked, "slow", "slow")
     new = [found["new"] for found in asked.values()]
     if said.verdict == "fail" and all(one["slow"] < one["requests"] / 2 for one in new):
         # Beside one that is warm, what has just begun on a busy host compiles its code until it was asked often.
@@ -112,9 +115,9 @@ def _doubt(walk: Walk, asked: Asked) -> str:
     return ""
 
 
-def _judge(walk: Walk, asked: Asked, measure: str, bad: str) -> None:
-    said, some = _said(walk, asked, measure, bad)
-    walk.gate(PHASE, measure, said.verdict, said.sentence)
+def _judge(rollout: Rollout, asked: Asked, measure: str, bad: str) -> None:
+    said, some = _said(rollout, asked, measure, bad)
+    rollout.gate(PHASE, measure, said.verdict, said.sentence)
     if said.verdict == "fail" or some:
         faults = "; ".join(fault for found in asked.values() for fault in found["new"]["faults"])
-        raise GateSaidNo(f"{walk.manifest.version} past the edge: {said.sentence}{f' ({faults})' if faults else ''}")
+        raise GateSaidNo(f"{rollout.manifest.version} past the edge: {said.sentence}{f' ({faults})' if faults else ''}")

@@ -20,7 +20,7 @@ class Reading:
 
 
 @dataclass
-class Tally:
+class CounterSum:
     """By measure the `total` since each place's first reading. What was counted before it is nobody's here."""
 
     places: tuple[Place, ...]

@@ -93,7 +93,7 @@ def _ended(watch: Watch, why: str) -> Watch:
 def _result(
     watch: Watch, reasons: tuple[str, ...], at: float, settings: dict[str, Any], took_s: float | None, warning: str
 ) -> dict[str, Any]:
-    """What till makes a record of (till/watch.py)."""
+    """What till makes a record of (till/rollout/release_watch.py)."""
     look = store.last_look() or {}
     return {
         "at": round(at, 3),

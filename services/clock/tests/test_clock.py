@@ -13,9 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
-from till.app import describe
-from till.source import copy, files
-from till.toolchain import build_environment
+from till.releases.descriptor import describe
+from till.releases.source import copy, files
+from till.releases.toolchain import build_environment
 
 HERE = Path(__file__).parents[1]
 VERSION = "v1.2.3-clock"

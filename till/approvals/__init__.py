@@ -1,0 +1,1 @@
+"""What stands before a deploy: checklist, sign-offs, window, their document."""

@@ -1,0 +1,1 @@
+"""Is it served, can one buy, do hosts pass."""

@@ -1,0 +1,1 @@
+"""Words, arguments, tables: one file for each family of verbs."""

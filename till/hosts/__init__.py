@@ -1,0 +1,1 @@
+"""SSH and Ansible: sessions, plays, programs of hosts."""

@@ -1,0 +1,1 @@
+"""Where releases run: a folder for each platform."""

@@ -1,0 +1,1 @@
+"""Rented hosts: HAProxy at the edge, two slots of releases, all by SSH."""

@@ -1,0 +1,1 @@
+"""Who answers for the public zone, and its records at a provider."""

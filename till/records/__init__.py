@@ -1,0 +1,1 @@
+"""What is kept of deploys, drills and incidents, and the pages made of it."""

@@ -1,0 +1,1 @@
+"""Moves of the leader, restores, backups, drills."""

@@ -1,0 +1,1 @@
+"""Releases: built once, signed, told apart."""

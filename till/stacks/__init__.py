@@ -1,0 +1,1 @@
+"""Pulumi's side of a stack: its settings, its contract, its process."""

@@ -1,0 +1,1 @@
+"""Contents pages: what each verb does, top to bottom."""

@@ -1,0 +1,177 @@
+"""Contents page: what each verb does, top to bottom."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+from infra.contract import Contract
+from till import redact
+from till.changes import fleet_lock, journal
+from till.changes.change import change
+from till.checks import host_suite, purchase
+from till.errors import Refused
+from till.hosts import artefacts, play
+from till.hosts.play_result import PlayResult
+from till.hosts.session import open_session
+from till.observe import status
+from till.paths import CHECKOUT, STATE
+from till.platforms.vps import ship
+from till.progress import Progress
+from till.public_dns import challenges
+from till.recovery import config_backup, public_names
+from till.releases import git_source, release
+from till.rollout import deploy, plan, release_watch, rollback
+from till.stacks import stack
+from till.verbs import approvals
+
+FIRST_RELEASE = "v1.0.0-paypal"
+STOREFRONT = CHECKOUT / "services" / "storefront"
+
+
+def provision(name: str, progress: Progress, check: bool = False, diff: bool = False, tags: str = "") -> dict[str, Any]:
+    """Converge every host of a stack, and save its configuration and state when all of it was converged.
+
+    Returns changed (tasks), per host, failed and unreachable hosts, and config_backup by host.
+    """
+    contract = stack.contract(name)
+    challenges.refuse_undelegated(contract, tags)
+    with open_session(contract, artefacts.variables()) as session:
+        if check:
+            checked = play.run(session, "provision.yml", progress, check=True, diff=diff, tags=tags)
+            told = _provisioned(checked, contract)
+            return _with_names(told, public_names.provision(session, progress, tags, check=True))
+        with (
+            change(name, "provision", progress, redact.of(contract), session) as facts,
+            fleet_lock.hold_fleet_lock(session, "provision", progress),
+        ):
+            result = play.run(session, "provision.yml", progress, diff=diff, tags=tags)
+            facts["changed"] = sum(result.changed.values())
+            told = _provisioned(result, contract)
+            told = _with_names(told, public_names.provision(session, progress, tags, check=False))
+            facts["changed"] = told["changed"]
+            # The stack's state leaves this machine whenever hosts were made to follow it.
+            return told if tags else {**told, **config_backup.push(session, progress)}
+
+
+def _provisioned(result: PlayResult, contract: Contract) -> dict[str, Any]:
+    result.raise_for_failure(contract, f"mend it, then till provision {contract.stack}: it goes on where it stopped")
+    return result.facts()
+
+
+def _with_names(told: dict[str, Any], names: dict[str, Any]) -> dict[str, Any]:
+    """What the play told, and what was changed at a provider of the zone, if one keeps it."""
+    return {**told, **names, "changed": told["changed"] + len(names["names"]["changes"])} if names else told
+
+
+def build_release(name: str, version: str, source: str, progress: Progress, test: bool = False) -> dict[str, Any]:
+    """Build a release once, from a folder or a git repository, `test` and sign it. Returns its manifest."""
+    contract = stack.contract(name)
+    with git_source.open_source(source, progress) as found:
+        if release.is_built(name, version):
+            return release.build(contract, version, found, progress, test).model_dump()
+        with change(name, "release build", progress) as facts:
+            manifest = release.build(contract, version, found, progress, test)
+            told = ("sha256", "source_sha256", "source_url", "source_commit", "tests_passed")
+            facts |= {"version": version, **{one: getattr(manifest, one) for one in told}}
+    return manifest.model_dump()
+
+
+def deploy_release(
+    name: str, request: deploy.DeployRequest, progress: Progress, check: bool = False, diff: bool = False
+) -> dict[str, Any]:
+    """Deploy a built release; returns what deploy_record.facts and Deploy.facts tell."""
+    contract = stack.contract(name)
+    manifest, plan_text = release.load(contract, request.version), plan.text(request.steps())
+    with open_session(contract, artefacts.variables()) as session:
+        if check:
+            checked = ship.run(session, manifest, progress, check=True, diff=diff)
+            checked.raise_for_failure(contract, f"till deploy {name} {request.version}")
+            return checked.facts()
+        release_watch.collect(session, progress)
+        with (
+            change(name, "deploy", progress, redact.of(contract), session) as facts,
+            fleet_lock.hold_fleet_lock(session, f"deploy {request.version}") as held,
+        ):
+            # By the artefact production finds out whether staging passed it.
+            facts |= {"new_version": request.version, "sha256": manifest.sha256}
+            facts |= approvals.refuse_unready(session, manifest, plan_text, request.override, progress)
+            record = deploy.start_record(session, request, manifest, journal.account(), progress)
+            told = deploy.Deploy(session, request, manifest, record, progress, held).run()
+            facts |= {one: told[one] for one in ("old_version", "strategy", "switch_s", "changed", "record")}
+    return told
+
+
+def roll_back(name: str, version: str, override: str, progress: Progress) -> dict[str, Any]:
+    """Lead traffic back to the release that is still warm; returns what deploy_record.facts tells."""
+    contract = stack.contract(name)
+    with open_session(contract) as session:
+        release_watch.collect(session, progress)
+        with (
+            change(name, "rollback", progress, redact.of(contract), session) as facts,
+            fleet_lock.hold_fleet_lock(session, f"rollback {version}".strip()) as held,
+        ):
+            told = rollback.run(session, version, journal.account(), override, progress, held)
+            facts |= {one: told[one] for one in ("old_version", "new_version", "rollback_s", "record")}
+    return told
+
+
+def buy(name: str, progress: Progress) -> dict[str, Any]:
+    """A smoke purchase through the public name."""
+    return purchase.run(stack.contract(name), progress)
+
+
+def verify_hosts(name: str, progress: Progress) -> dict[str, Any]:
+    """testinfra on every host."""
+    stack.contract(name)
+    return host_suite.run(name, progress)
+
+
+def state(name: str, progress: Progress | None = None) -> dict[str, Any]:
+    """How the stack is; what its watch did meanwhile is in the journal then."""
+    with open_session(stack.contract(name)) as session:
+        found = status.of(session)
+        unreached = {one["name"] for one in found["hosts"] if not one["reachable"]}
+        release_watch.collect(session, progress or Progress(quiet=True), unreached)
+        return found
+
+
+def up(name: str, progress: Progress, version: str = FIRST_RELEASE) -> tuple[Contract, dict[str, Any]]:
+    """From nothing to a paid order. A run that was interrupted is finished by the next one."""
+    with progress.phase("pulumi"), change(name, "pulumi up", progress):
+        stack.up(stack.known(name), progress.say)
+    with progress.phase("provision"):
+        converged = provision(name, progress)
+    with progress.phase("release"):
+        # A release never changes: a later source becomes a later version.
+        if not release.is_built(name, version):
+            build_release(name, version, str(STOREFRONT), progress)
+    with progress.phase("deploy"):
+        deployed = deploy_release(name, deploy.DeployRequest(version), progress)
+    with progress.phase("verify"):
+        checks = verify_hosts(name, progress)
+    with progress.phase("smoke"):
+        bought = buy(name, progress)
+    contract = stack.contract(name)
+    return contract, {
+        "version": version,
+        "changed": converged["changed"] + deployed["changed"],
+        "checks": checks,
+        "order": bought,
+        "phases": progress.phases,
+        "urls": status.urls(contract),
+        "hosts": status.hosts(contract),
+    }
+
+
+def down(name: str, progress: Progress, confirmation: str = "") -> dict[str, Any]:
+    """Remove a stack: what Pulumi made, its releases, and what Pulumi wrote into a lab's settings file."""
+    lab = stack.is_lab(name)
+    if not lab and confirmation != name:
+        raise Refused(f"down removes stack {name} for good", f"till down {name} --confirm {name}")
+    with progress.phase("pulumi destroy"), change(name, "down", progress):
+        stack.destroy(name, progress.say)
+    shutil.rmtree(STATE / "releases" / name, ignore_errors=True)
+    if lab:
+        stack.forget_salt(name)
+    return {"phases": progress.phases}
