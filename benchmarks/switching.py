@@ -23,8 +23,8 @@ from till.progress import Progress
 from till.public_dns import lookup
 from till.records import deploy_record
 from till.releases import release
-from till.rollout import deploy, rollback
-from till.verbs import stack as stack_verbs
+from till.rollout import rollback
+from till.verbs import deploy as deploy_verbs
 
 RESTART = "systemctl restart app@$(/opt/till-host/current/bin/slots show | {python})"
 ACTIVE = "/usr/bin/python3 -c \"import json, sys; print(json.load(sys.stdin)['active'])\""
@@ -67,8 +67,8 @@ def prepared(contract: Contract, progress: Progress) -> tuple[str, str, str]:
     # A release that was taken back may be warm still, and may be broken.
     if not warm or not release.is_built(stack, warm) or warm in rollback.voided(deploy_record.every(stack)):
         twin = f"v1.0.{int(time.time())}-switch"
-        stack_verbs.build_release(stack, twin, str(stack_verbs.STOREFRONT), progress)
-        stack_verbs.deploy_release(stack, deploy.DeployRequest(twin, bake_s=0), progress)
+        deploy_verbs.build_release(stack, twin, str(deploy_verbs.STOREFRONT), progress)
+        deploy_verbs.deploy_release(stack, twin, progress, bake_s=0)
         return twin, serving, serving
     return serving, warm, serving
 

@@ -201,8 +201,10 @@ def test_a_twin_is_deployed_where_no_good_release_is_warm(
     monkeypatch.setattr(switching.release, "is_built", lambda *_: built)
     monkeypatch.setattr(switching.deploy_record, "every", lambda _stack: [])
     monkeypatch.setattr(switching.rollback, "voided", lambda _records: voided)
-    monkeypatch.setattr(switching.stack_verbs, "build_release", lambda _stack, version, *_: made.append(version))
-    monkeypatch.setattr(switching.stack_verbs, "deploy_release", lambda _stack, wish, _p: deployed.append(wish.version))
+    monkeypatch.setattr(switching.deploy_verbs, "build_release", lambda _stack, version, *_: made.append(version))
+    monkeypatch.setattr(
+        switching.deploy_verbs, "deploy_release", lambda _stack, version, *_, **__: deployed.append(version)
+    )
     contract: Any = SimpleNamespace(stack="lab", environment="lab")
     found = switching.prepared(contract, Progress(quiet=True))
     assert made == deployed

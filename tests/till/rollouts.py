@@ -12,6 +12,7 @@ from till.platforms.vps.edges import Intent
 from till.progress import Progress
 from till.records.deploy_record import Record
 from till.releases.release import Manifest
+from till.rollout import usage_gate
 from till.rollout.rollout import Rollout
 from till_host.judging.counts import Counts
 from till_host.judging.tally import Place, Reading
@@ -67,6 +68,11 @@ class Edges:
         return list(dict.fromkeys(percent for _, percent in self.weighed))
 
 
+def step_gate(rollout: Rollout, phase: str) -> None:
+    """Looked up late, so that a test can put another one in its place."""
+    usage_gate.gate(rollout, phase)
+
+
 def rollout(
     clock: Clock,
     check: Callable[[], None] = lambda: None,
@@ -75,7 +81,7 @@ def rollout(
 ) -> Any:
     """A rollout of NEW beside OLD on two hosts. Any: its edges are a stand-in."""
     edges: Any = Edges(clock)
-    return Rollout(SESSION, edges, intents, manifest(**of_manifest), record(), Progress(quiet=True), check)
+    return Rollout(SESSION, edges, intents, manifest(**of_manifest), record(), Progress(quiet=True), check, step_gate)
 
 
 def readings(old: Counts, new: Counts, age_s: float = 1.0, **more: Counts) -> dict[Place, Reading]:

@@ -1,4 +1,4 @@
-"""The verbs around a deploy: back to the release before, and what changed between two."""
+"""The verbs of releases: build one, deploy it, lead back to the one before, compare two."""
 
 from __future__ import annotations
 
@@ -9,13 +9,62 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from till.cli.verb import Json, Stack, answer, line
+from till.cli.verb import Check, Diff, Json, Stack, answer, line
+
+release_app = typer.Typer(no_args_is_help=True, help="Build releases.")
 
 
 def add_to(app: typer.Typer) -> None:
     """Give the command these verbs."""
-    app.command()(rollback)
-    app.command()(diff)
+    app.add_typer(release_app, name="release")
+    for verb in (deploy, rollback, diff):
+        app.command()(verb)
+
+
+@release_app.command("build")
+def release_build(
+    stack: Stack,
+    version: Annotated[str, typer.Option(help="like v1.0.0-paypal")],
+    source: Annotated[
+        str, typer.Option(help="folder with an app.yml, or GIT-URL@REF[#FOLDER]; the reference storefront by default")
+    ] = "",
+    test: Annotated[bool, typer.Option("--test", help="run its tests, and release nothing where one fails")] = False,
+    as_json: Json = False,
+) -> None:
+    """Build a release once, into a hashed, signed artefact with an SBOM."""
+    from till.verbs import deploy as deploy_verbs
+
+    answer(
+        stack,
+        as_json,
+        lambda progress: deploy_verbs.build_release(
+            stack, version, source or str(deploy_verbs.STOREFRONT), progress, test
+        ),
+        line("version", "sha256", "size_bytes", "tests_passed"),
+    )
+
+
+def deploy(
+    stack: Stack,
+    version: Annotated[str, typer.Argument()],
+    strategy: Annotated[str, typer.Option(help="blue-green, rolling or canary; policy's by default")] = "",
+    bake_s: Annotated[float | None, typer.Option(help="seconds at all of the traffic before it is kept")] = None,
+    override: Annotated[str, typer.Option(help="why a rule of policy does not count this time")] = "",
+    check: Check = False,
+    diff: Diff = False,
+    as_json: Json = False,
+) -> None:
+    """Ship a built release to the idle slot, try it, give it traffic step by step, or keep the old one."""
+    from till.verbs import deploy as deploy_verbs
+
+    answer(
+        stack,
+        as_json,
+        lambda progress: deploy_verbs.deploy_release(
+            stack, version, progress, strategy=strategy, bake_s=bake_s, override=override, check=check, diff=diff
+        ),
+        line("old_version", "new_version", "verdict", "changed", "switch_s", "failed_requests"),
+    )
 
 
 def rollback(
@@ -25,12 +74,12 @@ def rollback(
     as_json: Json = False,
 ) -> None:
     """Lead traffic back to the release before, which is still warm: at once, then proven."""
-    from till.verbs import stack as stack_verbs
+    from till.verbs import deploy as deploy_verbs
 
     answer(
         stack,
         as_json,
-        lambda progress: stack_verbs.roll_back(stack, version, override, progress),
+        lambda progress: deploy_verbs.roll_back(stack, version, override, progress),
         line("old_version", "new_version", "rollback_s"),
     )
 
@@ -42,10 +91,9 @@ def diff(
     as_json: Json = False,
 ) -> None:
     """Two built releases beside each other: manifest, size, source, components."""
-    from till.releases import diff as release_diff
-    from till.stacks.stack import contract
+    from till.verbs import deploy as deploy_verbs
 
-    answer(stack, as_json, lambda _progress: release_diff.between(contract(stack), old, new).model_dump(), _show_diff)
+    answer(stack, as_json, lambda _progress: deploy_verbs.compare_releases(stack, old, new), _show_diff)
 
 
 def _show_diff(found: dict[str, Any]) -> None:

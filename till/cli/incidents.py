@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 
 from till.cli.verb import Json, Stack, answer
-from till.progress import Progress
 from till_host.notifications.incident_document import clock
 
 incident_app = typer.Typer(no_args_is_help=True, help="Incidents: what happened, as a document to go on with.")
@@ -19,7 +18,9 @@ incident_app = typer.Typer(no_args_is_help=True, help="Incidents: what happened,
 @incident_app.command("list")
 def incident_list(stack: Stack, as_json: Json = False) -> None:
     """Every incident that the hosts remember, brought home as documents; and the post-mortems of releases."""
-    answer(stack, as_json, lambda _progress: listed(stack), _show_list)
+    from till.verbs import incidents
+
+    answer(stack, as_json, lambda _progress: incidents.list_incidents(stack), _show_list)
 
 
 @incident_app.command("show")
@@ -27,45 +28,9 @@ def incident_show(
     stack: Stack, name: Annotated[str, typer.Argument(help="its id; by default the newest")] = "", as_json: Json = False
 ) -> None:
     """One document: timeline and measures as known now; what people wrote into it stays."""
-    answer(stack, as_json, lambda progress: shown(stack, name, progress), _show_one)
+    from till.verbs import incidents
 
-
-def listed(stack: str) -> dict[str, Any]:
-    from till.hosts.session import open_session
-    from till.records import incidents as incident_records
-    from till.records import post_mortem
-    from till.stacks.stack import contract
-
-    with open_session(contract(stack)) as session:
-        every, silent = incident_records.found(session)
-    incidents = [_told(one, incident_records.write(stack, one)) for one in every]
-    return {"incidents": incidents, "post_mortems": post_mortem.written(stack), "unheard": silent}
-
-
-def shown(stack: str, name: str, progress: Progress) -> dict[str, Any]:
-    from till.hosts.session import open_session
-    from till.records import incidents as incident_records
-    from till.records import post_mortem
-    from till.stacks.stack import contract
-
-    begun = post_mortem.written(stack)
-    named = next((one for one in begun if one["id"] == name), None)
-    if named is not None:
-        # Nothing of it is on hosts, and it may be read while none answers.
-        return named
-    with open_session(contract(stack)) as session:
-        every, silent = incident_records.found(session)
-    for host, reason in silent.items():
-        progress.say(f"{host} told nothing: {reason}")
-    one = incident_records.chosen(stack, sorted([*every, *begun], key=lambda known: known["began"]), name)
-    if "document" in one:
-        return one
-    return {**_told(one, incident_records.write(stack, one)), "events": one["events"], "unheard": silent}
-
-
-def _told(incident: dict[str, Any], path: Path) -> dict[str, Any]:
-    kept = {key: incident[key] for key in ("id", "began", "ended", "lost", "measured")}
-    return {**kept, "document": str(path)}
+    answer(stack, as_json, lambda progress: incidents.read_incident(stack, name, progress), _show_one)
 
 
 def _show_list(result: dict[str, Any]) -> None:

@@ -7,20 +7,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from infra.contract import Contract
-from till.changes import fleet_lock
-from till.observe import status
 
-
-def closing(
-    console: Console, contract: Contract, version: str, phases: dict[str, float], bought: dict[str, Any]
-) -> None:
+def closing(console: Console, result: dict[str, Any]) -> None:
     """What stands after `till up`: URLs, version, order, times, and what to try next."""
-    stack = contract.stack
+    stack, bought, phases = result["stack"], result["order"], result["phases"]
     table = Table(title=f"Stack {stack} is up", show_header=False, title_justify="left")
-    for name, url in status.urls(contract).items():
+    for name, url in result["urls"].items():
         table.add_row(name, url)
-    table.add_row("release", version)
+    table.add_row("release", result["version"])
     table.add_row(
         "paid order", f"{bought['order_id']} ({bought['payment_status']}, transaction {bought['transaction_id']})"
     )
@@ -49,8 +43,8 @@ def closing(
         )
 
 
-def stack(console: Console, found: dict[str, Any]) -> None:
-    """`till status` for a person."""
+def stack(console: Console, found: dict[str, Any], under_way: str) -> None:
+    """`till status` for a person; `under_way` names the change that holds the lock."""
     table = Table(title="Hosts", title_justify="left")
     for column in ("name", "address", "site", "serves", "database", "certificate until"):
         # An address or a version that is cut off is of no use.
@@ -83,8 +77,8 @@ def stack(console: Console, found: dict[str, Any]) -> None:
     for version in sorted(set(found["programs"].values())):
         hosts = ", ".join(name for name, one in found["programs"].items() if one == version)
         console.print(f"  programs of Till {version or 'missing'}: {hosts}", markup=False, soft_wrap=True)
-    if found["change"]:
-        console.print(f"  under way: {fleet_lock.named(found['change'])}", markup=False, soft_wrap=True)
+    if under_way:
+        console.print(f"  under way: {under_way}", markup=False, soft_wrap=True)
     if not found["dns"]["agree"]:
         console.print("  the nameservers do not agree", style="yellow")
     for fault in found["faults"]:

@@ -17,7 +17,7 @@ from till.progress import Progress
 from till.records import deploy_documents, deploy_record
 from till.records.deploy_record import Record
 from till.releases import release
-from till.rollout import ledger_gate, migrations, plan, preview, release_watch
+from till.rollout import ledger_gate, migrations, plan, preview, release_watch, usage_gate
 from till.rollout.rollout import Rollout
 
 
@@ -70,7 +70,9 @@ class Deploy:
             ship.refuse_unshipped(self.session.contract, self.manifest.version, self.record.old_version, shipped)
         self.held.check()
         intents = edges.intend(version=self.manifest.version)
-        rollout = Rollout(self.session, edges, intents, self.manifest, self.record, self.progress, self.held.check)
+        rollout = Rollout(
+            self.session, edges, intents, self.manifest, self.record, self.progress, self.held.check, usage_gate.gate
+        )
         try:
             self._lead(rollout, steps)
         except BaseException as reason:

@@ -1,4 +1,4 @@
-"""The walk of a plan: a share, a hold with looks, the next share; the first no ends it."""
+"""A rollout goes through its plan: a share, a hold with looks, the next share; the first no ends it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from till.policy import thresholds
 from till.progress import Progress
 from till.records.deploy_record import Gate, Record, Step
 from till.releases import release
-from till.rollout import plan, usage_gate
+from till.rollout import plan
 from till.rollout.comparison import ReleaseComparison
 from till_host.judging import judge
 from till_host.judging.tally import CounterSum
@@ -26,7 +26,10 @@ Result = TypeVar("Result")
 
 @dataclass
 class Rollout:
-    """One rollout under way. `check` raises when it may not go on: another change holds the lock."""
+    """One rollout under way. `check` raises when it may not go on: another change holds the lock.
+
+    `step_gate` is asked at the end of each step, with the rollout and the step's name; it raises GateSaidNo.
+    """
 
     session: Session
     edges: Edges
@@ -35,6 +38,7 @@ class Rollout:
     record: Record
     progress: Progress
     check: Callable[[], None]
+    step_gate: Callable[[Rollout, str], None]
     _blind_why: str = ""
 
     def __post_init__(self) -> None:
@@ -115,7 +119,7 @@ class Rollout:
                 raise GateSaidNo(f"{step.percent} % for {step.deadline_s:g} s proved nothing: {told}")
             time.sleep(max(0.0, self.policy["look_interval_s"] - (time.monotonic() - now)))
         self._note(step)
-        self.keeping(lambda: usage_gate.gate(self, f"{step.percent} %"))
+        self.keeping(lambda: self.step_gate(self, f"{step.percent} %"))
 
     def _refuse_failed(self, step: plan.Step) -> None:
         if found := self.comparison.failed():

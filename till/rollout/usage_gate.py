@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from infra.contract import Host
 from till.errors import GateSaidNo
 from till.fan_out import at_once
 from till.hosts import programs
-
-if TYPE_CHECKING:
-    from till.rollout.rollout import Rollout
+from till.rollout.rollout import Rollout
 
 TIMEOUT_S = 30
 

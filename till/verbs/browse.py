@@ -15,6 +15,7 @@ import tempfile
 from infra.contract import Contract
 from till.errors import UsageError
 from till.public_dns import lookup
+from till.stacks import stack
 
 
 def _spki(address: str, port: int, name: str) -> str:
@@ -45,10 +46,10 @@ def chromium() -> str:
     return found
 
 
-def show(contract: Contract) -> list[str]:
-    """Open the shop and wait until the browser is closed; its profile is removed. Returns the command."""
+def show(name: str) -> list[str]:
+    """Open a stack's shop and wait until the browser is closed; its profile is removed. Returns the command."""
     with tempfile.TemporaryDirectory(prefix="till-browser-", ignore_cleanup_errors=True) as profile:
-        words = command(contract, chromium(), profile)
+        words = command(stack.contract(name), chromium(), profile)
         subprocess.run(words, check=False)
     return words
 
@@ -73,7 +74,7 @@ def command(contract: Contract, chromium: str, profile: str) -> list[str]:
     ]
 
 
-def printable(contract: Contract) -> str:
+def printable(name: str) -> str:
     """The command as one line for a shell."""
-    words = command(contract, "chromium", "PROFILE")
+    words = command(stack.contract(name), "chromium", "PROFILE")
     return shlex.join(words).replace("--user-data-dir=PROFILE", '--user-data-dir="$(mktemp -d)"')

@@ -1,4 +1,4 @@
-"""Contents page: what each verb does, top to bottom."""
+"""Contents page of the verbs of a whole stack: up, provision, smoke, verify, status, down."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from infra.contract import Contract
 from till import redact
-from till.changes import fleet_lock, journal
+from till.changes import fleet_lock
 from till.changes.change import change
 from till.checks import host_suite, purchase
 from till.errors import Refused
@@ -15,18 +15,16 @@ from till.hosts import artefacts, play
 from till.hosts.play_result import PlayResult
 from till.hosts.session import open_session
 from till.observe import status
-from till.paths import CHECKOUT, STATE
-from till.platforms.vps import ship
+from till.paths import STATE
 from till.progress import Progress
 from till.public_dns import challenges
 from till.recovery import config_backup, public_names
-from till.releases import git_source, release
-from till.rollout import deploy, plan, release_watch, rollback
+from till.releases import release
+from till.rollout import release_watch
 from till.stacks import stack
-from till.verbs import approvals
+from till.verbs import deploy as deploy_verbs
 
 FIRST_RELEASE = "v1.0.0-paypal"
-STOREFRONT = CHECKOUT / "services" / "storefront"
 
 
 def provision(name: str, progress: Progress, check: bool = False, diff: bool = False, tags: str = "") -> dict[str, Any]:
@@ -64,58 +62,6 @@ def _with_names(told: dict[str, Any], names: dict[str, Any]) -> dict[str, Any]:
     return {**told, **names, "changed": told["changed"] + len(names["names"]["changes"])} if names else told
 
 
-def build_release(name: str, version: str, source: str, progress: Progress, test: bool = False) -> dict[str, Any]:
-    """Build a release once, from a folder or a git repository, `test` and sign it. Returns its manifest."""
-    contract = stack.contract(name)
-    with git_source.open_source(source, progress) as found:
-        if release.is_built(name, version):
-            return release.build(contract, version, found, progress, test).model_dump()
-        with change(name, "release build", progress) as facts:
-            manifest = release.build(contract, version, found, progress, test)
-            told = ("sha256", "source_sha256", "source_url", "source_commit", "tests_passed")
-            facts |= {"version": version, **{one: getattr(manifest, one) for one in told}}
-    return manifest.model_dump()
-
-
-def deploy_release(
-    name: str, request: deploy.DeployRequest, progress: Progress, check: bool = False, diff: bool = False
-) -> dict[str, Any]:
-    """Deploy a built release; returns what deploy_record.facts and Deploy.facts tell."""
-    contract = stack.contract(name)
-    manifest, plan_text = release.load(contract, request.version), plan.text(request.steps())
-    with open_session(contract, artefacts.variables()) as session:
-        if check:
-            checked = ship.run(session, manifest, progress, check=True, diff=diff)
-            checked.raise_for_failure(contract, f"till deploy {name} {request.version}")
-            return checked.facts()
-        release_watch.collect(session, progress)
-        with (
-            change(name, "deploy", progress, redact.of(contract), session) as facts,
-            fleet_lock.hold_fleet_lock(session, f"deploy {request.version}") as held,
-        ):
-            # By the artefact production finds out whether staging passed it.
-            facts |= {"new_version": request.version, "sha256": manifest.sha256}
-            facts |= approvals.refuse_unready(session, manifest, plan_text, request.override, progress)
-            record = deploy.start_record(session, request, manifest, journal.account(), progress)
-            told = deploy.Deploy(session, request, manifest, record, progress, held).run()
-            facts |= {one: told[one] for one in ("old_version", "strategy", "switch_s", "changed", "record")}
-    return told
-
-
-def roll_back(name: str, version: str, override: str, progress: Progress) -> dict[str, Any]:
-    """Lead traffic back to the release that is still warm; returns what deploy_record.facts tells."""
-    contract = stack.contract(name)
-    with open_session(contract) as session:
-        release_watch.collect(session, progress)
-        with (
-            change(name, "rollback", progress, redact.of(contract), session) as facts,
-            fleet_lock.hold_fleet_lock(session, f"rollback {version}".strip()) as held,
-        ):
-            told = rollback.run(session, version, journal.account(), override, progress, held)
-            facts |= {one: told[one] for one in ("old_version", "new_version", "rollback_s", "record")}
-    return told
-
-
 def buy(name: str, progress: Progress) -> dict[str, Any]:
     """A smoke purchase through the public name."""
     return purchase.run(stack.contract(name), progress)
@@ -136,7 +82,12 @@ def state(name: str, progress: Progress | None = None) -> dict[str, Any]:
         return found
 
 
-def up(name: str, progress: Progress, version: str = FIRST_RELEASE) -> tuple[Contract, dict[str, Any]]:
+def under_way(found: dict[str, Any]) -> str:
+    """The change that `state` found under way, for a person; "" where there is none. Pure."""
+    return fleet_lock.named(found["change"]) if found["change"] else ""
+
+
+def up(name: str, progress: Progress, version: str = FIRST_RELEASE) -> dict[str, Any]:
     """From nothing to a paid order. A run that was interrupted is finished by the next one."""
     with progress.phase("pulumi"), change(name, "pulumi up", progress):
         stack.up(stack.known(name), progress.say)
@@ -145,15 +96,15 @@ def up(name: str, progress: Progress, version: str = FIRST_RELEASE) -> tuple[Con
     with progress.phase("release"):
         # A release never changes: a later source becomes a later version.
         if not release.is_built(name, version):
-            build_release(name, version, str(STOREFRONT), progress)
+            deploy_verbs.build_release(name, version, str(deploy_verbs.STOREFRONT), progress)
     with progress.phase("deploy"):
-        deployed = deploy_release(name, deploy.DeployRequest(version), progress)
+        deployed = deploy_verbs.deploy_release(name, version, progress)
     with progress.phase("verify"):
         checks = verify_hosts(name, progress)
     with progress.phase("smoke"):
         bought = buy(name, progress)
     contract = stack.contract(name)
-    return contract, {
+    return {
         "version": version,
         "changed": converged["changed"] + deployed["changed"],
         "checks": checks,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from till import redact
 from till.changes import journal
@@ -13,13 +13,20 @@ from till.progress import Progress
 from till.rollout import release_watch
 from till.stacks import stack
 
-if TYPE_CHECKING:
-    from till.cli.watch import shown_by
-
 LOOK_S = 1.0
 
 
-def state(name: str, progress: Progress, screen: shown_by | None) -> dict[str, Any]:
+class Screen(Protocol):
+    """Where the state of a watch is shown as long as somebody looks at it."""
+
+    def __enter__(self) -> Screen: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def show(self, found: dict[str, Any]) -> None: ...
+
+
+def state(name: str, progress: Progress, screen: Screen | None) -> dict[str, Any]:
     """The watch as it is; with a screen it is shown there until it ends or somebody has seen enough (Ctrl-C)."""
     with open_session(stack.contract(name)) as session:
         release_watch.collect(session, progress)

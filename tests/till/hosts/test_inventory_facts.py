@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from infra.contract import Contract
+from tests.till.conftest import contract_of, host
 from till.hosts import inventory_facts
 from till.paths import PLAYBOOKS
 from till.policy import host_policy, loaded, thresholds
-
-from .conftest import contract_of, host
 
 SITE = ["edge", "app", "database", "etcd", "nameserver"]
 OPS = ["database", "etcd", "nameserver", "backup_repository", "monitoring", "log_store"]

@@ -11,10 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 from till.cli.main import app
-from till.hosts import session as sessions
 from till.records import incidents, post_mortem
 from till.records.deploy_record import Gate, Record, Sample, Step
 from till.stacks import stack
+from till.verbs import incidents as incident_verbs
 from till_host.notifications.incident_document import PEOPLE
 
 BARE: dict[str, Any] = {
@@ -137,7 +137,7 @@ def test_till_incident_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert json.loads(answer.stdout)["document"] == str(path)
     assert "Post-mortem: v1.1.0" in CliRunner().invoke(app, ["incident", "show", "lab", RECORD.name]).stdout
     monkeypatch.setattr(stack, "contract", lambda name: name)
-    monkeypatch.setattr(sessions, "open_session", nullcontext)
+    monkeypatch.setattr(incident_verbs, "open_session", nullcontext)
     lost = [
         {"id": "20270115T080000Z-alpha", "began": 1.8e9, "ended": None, "lost": ["alpha"], "measured": {}, "events": []}
     ]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.till.rollouts import INTENTS, NEW, OLD, readings
-from till.platforms.vps.counters import CounterSum
 from till.policy import thresholds
 from till.rollout import judge
 from till.rollout.comparison import ReleaseComparison
 from till_host.judging.counts import Counts
+from till_host.judging.tally import CounterSum
 
 STALE_S = 5
 

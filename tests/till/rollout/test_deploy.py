@@ -49,7 +49,7 @@ def edges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Edges:
     for module, name, answer in (
         (deploy, "Edges", lambda *_: found), (rollback, "Edges", lambda *_: found),
         (ship, "run", lambda *_: shipped), (ship, "refuse_unshipped", nothing), (deploy.slots, "read", lambda *_: {}),
-        (preview, "run", nothing), (rollout.Rollout, "go", nothing), (serving, "proven", nothing),
+        (preview, "run", nothing), (rollout.Rollout, "go", nothing), (serving, "verify_serving", nothing),
         (release_watch, "over", nothing), (release_watch, "begin", nothing),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, answer)
@@ -70,9 +70,11 @@ def break_at(phase: str, raised: BaseException, edges: Edges, monkeypatch: pytes
     if phase in ("promote", "drain"):
         edges.broken = phase
     else:
-        module, name = {"preview": (preview, "run"), "steps": (rollout.Rollout, "go"), "prove": (serving, "proven")}[
-            phase
-        ]
+        module, name = {
+            "preview": (preview, "run"),
+            "steps": (rollout.Rollout, "go"),
+            "prove": (serving, "verify_serving"),
+        }[phase]
         monkeypatch.setattr(module, name, broken)
 
 

@@ -193,7 +193,7 @@ def test_a_till_that_is_killed_while_it_writes_is_made_up_for(ops: Place, monkey
     def cut(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    for module, name in ((deploy_documents, "closed"), (journal, "append")):
+    for module, name in ((deploy_documents, "close_record"), (journal, "append")):
         with monkeypatch.context() as broken:
             broken.setattr(module, name, cut)
             with pytest.raises(KeyboardInterrupt):
