@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST_ARGS ?=
 SHARD ?= all
-LINTERS := lint-ruff lint-format lint-types lint-ansible lint-shell
+LINTERS := lint-ruff lint-format lint-types lint-imports lint-ansible lint-shell
 
 .DEFAULT_GOAL := help
 .PHONY: help up down test test-faults lint tools requirements $(LINTERS)
@@ -28,7 +28,7 @@ test-faults: ## The fault matrix: SHARD=2/8 for one shard, else all (CONTRIBUTIN
 	@tools/setup --tests
 	@$(BIN)/pytest --faults=$(SHARD) --tb=short $(PYTEST_ARGS)
 
-lint: $(LINTERS) ## ruff, mypy, ansible-lint (profile production), shellcheck
+lint: $(LINTERS) ## ruff, mypy, import-linter, ansible-lint (profile production), shellcheck
 
 lint-ruff:
 	$(BIN)/ruff check .
@@ -38,6 +38,9 @@ lint-format:
 
 lint-types:
 	$(BIN)/mypy benchmarks infra till till_host tools
+
+lint-imports:
+	$(BIN)/lint-imports --no-cache
 
 lint-ansible:
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ansible-lint --offline --profile production --strict playbooks
