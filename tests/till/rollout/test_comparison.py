@@ -6,8 +6,8 @@ import pytest
 
 from tests.till.rollouts import INTENTS, NEW, OLD, readings
 from till.policy import thresholds
-from till.rollout import judge
 from till.rollout.comparison import ReleaseComparison
+from till_host.judging import judge
 from till_host.judging.counts import Counts
 from till_host.judging.tally import CounterSum
 
