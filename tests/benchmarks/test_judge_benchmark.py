@@ -37,9 +37,11 @@ def test_figures_leave_out_what_never_was() -> None:
 
 def test_the_result_is_one_object(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judge, "LOOKS", 3)
-    assert judge.main(["--runs", "1", "--json"]) == 0
+    assert judge.main(["--runs", "1", "--hours", "1", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     broken = next(case for case in result["cases"] if case["name"] == "fails all")
     assert broken["till"]["mean_requests_to_fail"] == 5
-    assert judge.main(["--runs", "1"]) == 0
-    assert "plain threshold" in capsys.readouterr().out
+    assert {hour["hours"] for hour in result["watch"]["hours"]} == {1}
+    assert judge.main(["--runs", "1", "--hours", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert "plain threshold" in shown and "people asked" in shown

@@ -81,7 +81,7 @@ async def test_elsewhere_no_host_is_made(stack: str) -> None:
     world, contract, secret = await build(stack)
     assert not [args for args in world.registered.values() if "Lab" in args.typ or "SshKey" in args.typ]
     assert [host["address"] for host in contract["hosts"]] == [host["address"] for host in filled_in(stack)["hosts"]]
-    assert contract["secrets"]["paypal_client_secret"] == "canary-paypal"
+    assert contract["secrets"]["paypal_client_secret"]["current"] == "canary-paypal"
     assert contract["ssh_private_key"] is None
     assert secret
 
@@ -114,8 +114,8 @@ async def test_every_stack_has_a_key_of_its_own_for_releases(stack: str) -> None
 
 async def test_every_channel_is_a_secret_of_its_own_and_a_labs_is_its_webhook() -> None:
     _, contract, _ = await build("lab")
-    password = contract["secrets"]["webhook_password"]
-    assert contract["secrets"]["notify_channel_01"] == f"json://till:{password}@outside:8090/told"
+    password = contract["secrets"]["webhook_password"]["current"]
+    assert contract["secrets"]["notify_channel_01"]["current"] == f"json://till:{password}@outside:8090/told"
     given = {"notify": '["slack://a/b/c", "mailtos://d"]', "other": "x", "webhook_password": "p"}
     told = channels.each_of_its_own(given, "outside")
     assert told == {
