@@ -41,7 +41,8 @@ class Policy:
     """`health_hold_s`: how long a part of what the release needs may be missing. `consider`: ask or rollback.
 
     `lag_s`: so old must counts be before they are evidence; `excused_s`: so long after a fault of both releases, and
-    where nobody looked for longer than `gap_s`, they are none. `worse_e`: which e-value makes it worse than before; `history_min`: fewer requests before say nothing;
+    where nobody looked for longer than `gap_s`, they are none. `worse_e`: which e-value makes it worse than before;
+    `history_min`: fewer requests before say nothing;
     what people are to look at lasts for `tell_s`. `beside_e`: how many times
     likelier the old release beside it has to be as bad, to excuse it.
     """
