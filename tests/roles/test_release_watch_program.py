@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.roles.watched import HOSTS, LOCK_TOKEN, NEW, OLD, Fleet, standing
+from tests.roles.watched import DEADLINE_S, HOSTS, LOCK_TOKEN, NEW, OLD, Fleet, standing
 
 SWITCHED = f"slots switch blue --drop --fence {LOCK_TOKEN}"
 UNDONE = f"slots switch green --drop --fence {LOCK_TOKEN}"
@@ -33,10 +33,10 @@ def ended(fleet: Fleet) -> bool:
 
 
 def test_a_good_release_is_watched_to_the_end_and_stays(fleet: Fleet) -> None:
-    fleet.begin(watch_s=WAITS_S)
+    fleet.begin(watch_s=4 * WAITS_S)
     with fleet.runs() as process:
-        measures = fleet.look()["measures"]
-        assert process.wait(20) == 0
+        assert process.wait(DEADLINE_S) == 0
+    measures = fleet.look()["measures"]
     assert {one["verdict"] for name, one in measures.items() if name in ("payments", "paypal", "restarts")} == {"pass"}
     assert all_serve(fleet, NEW) and fleet.asked("switch") == [] and fleet.asked("lease") == []
     assert fleet.events() == [("success", f"{NEW} stays")]
@@ -48,7 +48,7 @@ def test_a_watch_whose_host_was_away_until_its_end_looks_once_more(fleet: Fleet)
     fleet.traffic(payments=4, unpaid=2)
     time.sleep(0.1)
     with fleet.runs() as process:
-        assert process.wait(20) == 0
+        assert process.wait(DEADLINE_S) == 0
     assert all_serve(fleet, OLD)
     assert fleet.events() == [("failure", f"{NEW} is taken back"), ("success", f"{OLD} serves again")]
 
@@ -58,7 +58,7 @@ def test_payments_that_fail_take_it_back_everywhere_and_people_are_told(fleet: F
     with fleet.runs() as process:
         fleet.look()
         fleet.traffic(payments=40, unpaid=20)
-        assert process.wait(20) == 0
+        assert process.wait(DEADLINE_S) == 0
     assert all_serve(fleet, OLD)
     assert [len(fleet.asked(f"{host} {SWITCHED}")) for host in HOSTS] == [1, 1]
     assert len(fleet.asked("drain")) == 2
@@ -71,14 +71,14 @@ def test_payments_that_fail_take_it_back_everywhere_and_people_are_told(fleet: F
     assert "worse than before with 9" in fleet.journal()
     # The unit may be started again: nothing goes on.
     with fleet.runs() as process:
-        assert process.wait(20) == 0
+        assert process.wait(DEADLINE_S) == 0
 
 
 def test_a_part_that_only_the_new_release_lacks_takes_it_back(fleet: Fleet) -> None:
     fleet.begin()
     fleet.health[NEW] = {"directus": True, "database": True, "paypal": False}
     with fleet.runs() as process:
-        assert process.wait(20) == 0
+        assert process.wait(DEADLINE_S) == 0
     assert all_serve(fleet, OLD)
 
 
@@ -90,10 +90,12 @@ def test_what_both_releases_lack_moves_nothing(fleet: Fleet, without: dict[str, 
     fleet.begin()
     fleet.health = {NEW: without, OLD: without}
     fleet.traffic(payments=40, unpaid=40)
+    part = next(name for name, there in without.items() if not there)
     with fleet.runs():
-        fleet.until(lambda: fleet.look()["measures"]["payments"]["verdict"] == "held")
+        fleet.until(lambda: fleet.look()["measures"][part]["verdict"] == "held")
         time.sleep(WAITS_S)
-        assert fleet.look()["measures"]["payments"]["verdict"] == "held"
+        # What failed meanwhile is no evidence.
+        assert fleet.look()["measures"]["payments"]["sentence"].startswith("no payments yet")
     assert all_serve(fleet, NEW) and fleet.events() == [] and fleet.asked("switch") == []
 
 
@@ -117,7 +119,7 @@ def test_without_prometheus_it_goes_on_and_says_so(fleet: Fleet) -> None:
         assert fleet.look()["measures"]["payments"]["verdict"] == "insufficient"
         fleet.prometheus = True
         fleet.traffic(payments=40, unpaid=40)
-        assert process.wait(20) == 0
+        assert process.wait(DEADLINE_S) == 0
     assert all_serve(fleet, OLD)
 
 
@@ -157,7 +159,7 @@ def test_an_edge_that_refuses_once_is_tried_again_after_the_other_undid_it(fleet
     with fleet.runs() as process:
         fleet.until(lambda: fleet.asked(f"alpha {UNDONE}"))
         (fleet.folder / "bravo.away").unlink()
-        assert process.wait(20) == 0
+        assert process.wait(DEADLINE_S) == 0
     assert all_serve(fleet, OLD)
     verdicts = [one["verdict"] for one in fleet.ask("results")]
     assert verdicts[-1] == "pass" and "fail" in verdicts[:-1]
@@ -175,7 +177,7 @@ def test_an_edge_that_can_not_be_asked_keeps_all_as_it_is_until_it_can(fleet: Fl
         assert fleet.asked("switch") == [] and all_serve(fleet, NEW)
         assert fleet.events() == [("failure", f"{NEW} waits to be taken back")]
         (fleet.folder / "bravo.away").unlink()
-        assert process.wait(20) == 0
+        assert process.wait(DEADLINE_S) == 0
     assert all_serve(fleet, OLD)
 
 
@@ -201,7 +203,7 @@ def test_a_change_under_way_wins_and_ends_the_watch(fleet: Fleet) -> None:
         time.sleep(WAITS_S)
         assert fleet.events() == [("failure", f"{NEW} waits to be taken back")]
         assert fleet.ask("end", "deploy v3.0.0", "ann@laptop") == {"ended": True}
-        assert process.wait(20) == 0
+        assert process.wait(DEADLINE_S) == 0
     assert all_serve(fleet, NEW) and fleet.asked("switch") == []
     assert fleet.watch["ended"] | {"at": 0} == {"at": 0, "why": "deploy v3.0.0", "by": "ann@laptop"}
     assert fleet.ask("end", "again", "ann") == {"ended": False}
@@ -215,7 +217,7 @@ def test_when_the_lock_is_free_again_it_goes_back(fleet: Fleet) -> None:
     with fleet.runs() as process:
         fleet.until(lambda: fleet.watch["waits"])
         (fleet.folder / "busy").unlink()
-        assert process.wait(20) == 0
+        assert process.wait(DEADLINE_S) == 0
     assert all_serve(fleet, OLD)
 
 
@@ -226,7 +228,7 @@ def test_a_watch_goes_on_after_a_restart_of_its_host(fleet: Fleet) -> None:
     (fleet.folder / "run" / "look.json").unlink()
     fleet.traffic(payments=40, unpaid=40)
     with fleet.runs() as process:
-        assert process.wait(20) == 0
+        assert process.wait(DEADLINE_S) == 0
     assert all_serve(fleet, OLD)
 
 
@@ -242,7 +244,7 @@ def test_a_way_back_that_was_cut_off_is_finished(fleet: Fleet) -> None:
     # The fault is not seen any more: edges that differ are still made one.
     fleet.traffic(payments=40)
     with fleet.runs() as process:
-        assert process.wait(20) == 0
+        assert process.wait(DEADLINE_S) == 0
     assert all_serve(fleet, OLD)
     assert fleet.events() == [("failure", f"{NEW} is taken back"), ("success", f"{OLD} serves again")]
 
@@ -253,7 +255,7 @@ def test_somebody_who_moved_the_slots_meanwhile_is_not_stepped_on(fleet: Fleet) 
         fleet.slots(host, blue="v3.0.0")
     fleet.traffic(payments=40, unpaid=40)
     with fleet.runs() as process:
-        assert process.wait(20) == 0
+        assert process.wait(DEADLINE_S) == 0
     assert fleet.asked("switch") == [] and "another release serves" in fleet.watch["ended"]["why"]
 
 
@@ -262,7 +264,7 @@ def test_a_later_watch_takes_the_place_of_the_one_before(fleet: Fleet) -> None:
     with fleet.runs() as process:
         fleet.look()
         fleet.begin()
-        assert process.wait(20) == 0
+        assert process.wait(DEADLINE_S) == 0
     assert not ended(fleet)
 
 
@@ -271,7 +273,7 @@ def test_a_way_back_that_does_not_end_well_is_told(fleet: Fleet) -> None:
     fleet.traffic(payments=40, unpaid=40)
     fleet.health[OLD] = None
     with fleet.runs() as process:
-        assert process.wait(20) == 0
+        assert process.wait(DEADLINE_S) == 0
     (result,) = fleet.ask("results")
     assert result["verdict"] == "fail" and "alpha is not well" in result["warning"]
     assert fleet.events()[-1] == ("warning", f"{OLD} serves again")

@@ -26,7 +26,7 @@ from till.policy import thresholds
 NEW, OLD = "v2.0.0", "v1.0.0"
 HOSTS = {"alpha": "127.0.0.1", "bravo": "127.0.0.2"}
 LOCK_TOKEN = 41
-DEADLINE_S = 20
+DEADLINE_S = 60
 POLICY = {
     **thresholds()["watch"], "interval_s": 0.1, "settle_s": 1, "retry_s": 0.3, "wait_s": 0.2, "lag_s": 0.5,
     "gap_s": 15, "excused_s": 1, "tell_s": 0.3,
