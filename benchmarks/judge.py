@@ -1,6 +1,6 @@
 """Measures how often canaries and watched releases are judged wrongly. See README.md.
 
-    python -m benchmarks.judge [--runs 400] [--hours 200] [--full] [--json]
+    python -m benchmarks.judge [--runs 200] [--hours 100] [--full] [--json]
 
 Draws requests of a canary and of the release beside it, looks after each second, and lets Till's judge and a plain
 threshold decide on the same requests; then payments of the hour after a release (`benchmarks.watch`). No container, no
@@ -33,6 +33,7 @@ from till_host.judging.rules import Rule
 
 SEED = 20261125
 LOOKS = 600
+FULL_RUNS = 400
 BASELINE_PER_LOOK = 45
 CANARY_PER_LOOK = 5
 # Flagger's way: a check fails below a success rate, a release is through after some checks.
@@ -211,16 +212,16 @@ def show_watch(found: dict[str, Any], console: Console) -> None:
 def main(argv: list[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.judge", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--runs", type=int, default=400, help="rollouts of each case (400)")
+    parser.add_argument("--runs", type=int, default=200, help="rollouts of each case (200)")
     parser.add_argument("--json", action="store_true", help="one object on stdout")
-    parser.add_argument("--hours", type=int, default=200, help="healthy hours of each watch, bad releases too (200)")
-    parser.add_argument("--full", action="store_true", help=f"{watch.HOURS} of each")
+    parser.add_argument("--hours", type=int, default=100, help="healthy hours of each watch, bad releases too (100)")
+    parser.add_argument("--full", action="store_true", help=f"{FULL_RUNS} rollouts and {watch.HOURS} hours")
     options = parser.parse_args(argv)
     if options.runs < 1 or options.hours < 1:
         parser.error("--runs and --hours must be 1 or more")
-    hours = watch.HOURS if options.full else options.hours
+    runs, hours = (FULL_RUNS, watch.HOURS) if options.full else (options.runs, options.hours)
     try:
-        result = full(options.runs, hours, hours)
+        result = full(runs, hours, hours)
     except KeyboardInterrupt:
         return INTERRUPTED
     if options.json:

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from benchmarks import judge
+from benchmarks import judge, watch
 from till_host.judging.counts import Counts
 
 
@@ -37,11 +37,21 @@ def test_figures_leave_out_what_never_was() -> None:
 
 def test_the_result_is_one_object(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judge, "LOOKS", 3)
-    assert judge.main(["--runs", "1", "--hours", "1", "--json"]) == 0
+    monkeypatch.setattr(watch, "HEALTHY", (watch.Hour(1, 0.04),))
+    monkeypatch.setattr(watch, "BREAKS", (watch.Break(0.04, 100),))
+    assert judge.main(["--runs", "1", "--hours", "2", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     broken = next(case for case in result["cases"] if case["name"] == "fails all")
     assert broken["till"]["mean_requests_to_fail"] == 5
-    assert {hour["hours"] for hour in result["watch"]["hours"]} == {1}
+    assert [one["history"] for one in result["watch"]["hours"]] == list(watch.HISTORIES)
+    assert {one["taken_back"] for one in result["watch"]["hours"]} == {0}
+    assert result["watch"]["breaks"][0]["runs"] == 2
     assert judge.main(["--runs", "1", "--hours", "1"]) == 0
     shown = capsys.readouterr().out
-    assert "plain threshold" in shown and "people asked" in shown
+    assert "plain threshold" in shown and "healthy hours of a watch" in shown
+
+
+def test_what_was_never_detected_counts_as_late() -> None:
+    found = watch.figures([10, 20, None, 0])
+    assert (found["early_ratio"], found["missed_ratio"], found["median_payments"]) == (0.25, 0.25, 15)
+    assert found["p95_payments"] > watch.BAD_PAYMENTS_MAX

@@ -24,9 +24,9 @@ from till.records import deploy_record, post_mortem
 
 pytestmark = [pytest.mark.fleet, pytest.mark.usefixtures("unwatched"), pytest.mark.timeout(1800)]
 POLICY = thresholds()["watch"]
-# Names that just moved excuse what comes for a while; then payments until it is certain (some 15 where all fail, one a
-# second; more where the old release had none before), a switch on two edges and a proof on a busy machine.
-BACK_WITHIN_S = POLICY["settle_s"] + POLICY["excused_s"] + POLICY["lag_s"] + 120
+# Names that just moved excuse, and for a while after; then about twelve failed purchases (tests/roles has this load),
+# the lag of evidence, a switch on two edges and a proof on a busy machine.
+BACK_WITHIN_S = POLICY["settle_s"] + 2 * POLICY["excused_s"] + POLICY["lag_s"] + 60
 UNIT, PAYPAL = "till-release-watch.service", "till-paypal-simulator.service"
 # Asked for this path, a release fails PayPal's orders from then on; its health goes on saying that PayPal is there.
 BREAK = "/break-now"
@@ -154,8 +154,8 @@ def test_a_fault_of_both_releases_moves_nothing(lab: Contract, twin: str) -> Non
         # One look at which the other release's health came late says "consider", and moves nothing.
         until("it is not held", lambda: paypal() == "held", 30)
         assert serves(lab, twin)
-    # What failed meanwhile would be evidence by now.
-    time.sleep(POLICY["lag_s"] + 20)
+    # What failed meanwhile may be told late.
+    time.sleep(POLICY["excused_s"] / 2)
     assert serves(lab, twin) and told.all("release") == []
     assert watched()["watch"]["ended"] is None
 

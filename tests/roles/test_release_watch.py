@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.roles.shops import GOOD, NEW_PLACE, OLD_PLACE, POLICY, START, WELL, WELL_BEFORE, Shop, counts
 from till.paths import PLAYBOOKS
 from till.platforms.vps import counters
 from till.policy import thresholds
@@ -24,58 +25,9 @@ from till_host.release_watch import ssh_gate as gate
 from till_host.release_watch import traffic_query as counted
 from till_host.slots import state as slots
 
-POLICY: Any = policies.policy(thresholds())
 WATCH: dict[str, Any] = thresholds()["watch"]
 LONG_S = 120
-GOOD = {"directus": True, "database": True, "paypal": True}
-WELL = {"new": GOOD, "old": GOOD}
 BOTH_WITHOUT_PAYPAL = {side: {**GOOD, "paypal": False} for side in ("new", "old")}
-NEW_PLACE, OLD_PLACE = ("alpha", "green"), ("alpha", "blue")
-WELL_BEFORE = {"payments": Counts(200, 6), "orders": Counts(100, 2)}
-START = 1000.0
-
-
-def counts(requests: int, bad: int = 0) -> Counts:
-    return Counts(requests, bad)
-
-
-class Shop:
-    """A watched release that is looked at each second; its counters grow by what each second brings."""
-
-    def __init__(self, policy: Any = POLICY, **known: Any) -> None:
-        self.policy, self.memory, self.now = policy, watch.Memory(), START
-        self.sides = {
-            NEW_PLACE: dict.fromkeys(policy.rules, Counts()),
-            OLD_PLACE: dict.fromkeys(policy.rules, Counts()),
-        }
-        self.known = {
-            "fresh": True, "health": {"alpha": WELL, "bravo": WELL}, "serves": True, "before": WELL_BEFORE,
-            "restarts": {host: {"new": 0, "old": 0} for host in ("alpha", "bravo")}, **known,
-        }  # fmt: skip
-        self.look()
-
-    def count(self, place: Any = NEW_PLACE, **grown: Counts) -> None:
-        for name, one in grown.items():
-            self.sides[place][name] += one
-
-    def look(self, **changed: Any) -> Any:
-        known = {**self.known, **changed}
-        seen = policies.Seen(
-            new={NEW_PLACE: dict(self.sides[NEW_PLACE])}, old={OLD_PLACE: dict(self.sides[OLD_PLACE])}, **known
-        )
-        decision = watch.decide(seen, self.memory, self.policy, self.now)
-        self.now += 1
-        return decision
-
-    def looks(self, for_s: float = LONG_S, old: Any = None, **grown: Counts) -> Any:
-        """The decision after so long, each second of which brings the same; the first that does something."""
-        for _ in range(int(for_s) + 1):
-            self.count(**grown)
-            self.count(OLD_PLACE, **(old or {}))
-            decision = self.look()
-            if decision.action:
-                break
-        return decision
 
 
 def decided(for_s: float = LONG_S, policy: Any = POLICY, grown: Any = None, old: Any = None, **known: Any) -> Any:

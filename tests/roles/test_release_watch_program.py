@@ -45,7 +45,7 @@ def test_a_good_release_is_watched_to_the_end_and_stays(fleet: Fleet) -> None:
 
 def test_a_watch_whose_host_was_away_until_its_end_looks_once_more(fleet: Fleet) -> None:
     fleet.begin(watch_s=0.01)
-    fleet.traffic(payments=4, unpaid=2)
+    fleet.traffic(payments=40, unpaid=20)
     time.sleep(0.1)
     with fleet.runs() as process:
         assert process.wait(DEADLINE_S) == 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 from till_host.judging.counts import Counts
+from till_host.judging.e_values import CAPITAL_MAX
 
 
 def worse_e(earlier: Counts, now: Counts, expected: float, stakes: tuple[tuple[float, float], ...]) -> float:
@@ -26,7 +27,7 @@ def worse_e(earlier: Counts, now: Counts, expected: float, stakes: tuple[tuple[f
     bets_now = [math.log(part) + _log_likelihood(now, share) for share, part in stakes]
     best = max(bets_now)
     bet = bet_earlier + best + math.log(sum(math.exp(one - best) for one in bets_now))
-    return math.exp(min(bet - _log_likelihood(both, both.bad_ratio), 700.0))
+    return math.exp(min(bet - _log_likelihood(both, both.bad_ratio), math.log(CAPITAL_MAX)))
 
 
 def _log_likelihood(counts: Counts, share: float) -> float:

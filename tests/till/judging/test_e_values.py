@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 from tests.till.canaries import ERRORS, after, steadily
 from till_host.judging import e_values, evidence
 from till_host.judging.counts import Counts
+from till_host.judging.history import worse_e
 from till_host.judging.judge import Rule, State, begin, verdict
 
 
@@ -112,3 +114,45 @@ def test_a_canary_with_ten_percent_of_errors_is_never_missed() -> None:
 
 def test_a_canary_at_twice_the_bound_does_not_pass() -> None:
     assert outcomes(ERRORS, 0.001, 0.01, runs=30, looks=60).count("pass") <= 1
+
+
+STAKED = replace(ERRORS, limit=0.05, worse_by=None, stakes=((0.2, 0.65), (0.6, 0.05)))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.04, 0.05])
+def test_stakes_on_some_shares_are_as_fair(share: float) -> None:
+    for state in (begin(STAKED), after(STAKED, (Counts(), Counts(40, 1)), (Counts(), Counts(50, 6)))[0]):
+        assert expected_value(state, STAKED, 0.0, share, (0, 5)) <= state.failing * (1 + 1e-9)
+    assert expected_value(begin(STAKED), STAKED, 0.0, 0.3, (0, 5)) > 1.2
+
+
+def test_stakes_that_are_more_than_all_or_below_the_limit_are_refused() -> None:
+    for stakes in (((0.2, 1.0),), ((0.04, 0.5),)):
+        with pytest.raises(ValueError, match="stakes"):
+            replace(STAKED, stakes=stakes)
+
+
+def test_a_state_is_kept_as_json() -> None:
+    state = after(ERRORS, (Counts(900, 4), Counts(100)), (Counts(2700, 9), Counts(300, 1)))[0]
+    assert evidence.from_json(json.loads(json.dumps(evidence.to_json(state)))) == state
+
+
+@pytest.mark.parametrize(("was", "now"), [(0.0, 0.0), (0.01, 0.01), (0.05, 0.05), (0.3, 0.3), (0.3, 0.1), (0.9, 0.9)])
+@pytest.mark.parametrize("sizes", [(12, 1), (12, 9), (3, 20)])
+def test_a_comparison_with_before_is_fair_whatever_both_shares_are(
+    was: float, now: float, sizes: tuple[int, int]
+) -> None:
+    stakes = ((0.25, 0.85), (0.6, 0.15))
+    total = sum(
+        probability(earlier, was) * probability(today, now) * worse_e(earlier, today, 0.05, stakes)
+        for earlier in (Counts(sizes[0], bad) for bad in range(sizes[0] + 1))
+        for today in (Counts(sizes[1], bad) for bad in range(sizes[1] + 1))
+    )
+    assert total <= 1 + 1e-9
+
+
+def test_a_comparison_with_before_finds_what_is_worse_and_knows_how_little_few_say() -> None:
+    stakes = ((0.25, 0.85), (0.6, 0.15))
+    assert worse_e(Counts(100, 4), Counts(30, 9), 0.05, stakes) > 50
+    assert worse_e(Counts(5), Counts(30, 9), 0.05, stakes) < 5
+    assert worse_e(Counts(), Counts(30, 30), 0.05, stakes) == 0
