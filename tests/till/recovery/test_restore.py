@@ -8,8 +8,8 @@ import pytest
 
 from infra.contract import Contract
 from tests.till.conftest import contract_of, host
-from till import restore
 from till.errors import Refused
+from till.recovery import restore
 
 BEGUN = {"phase": "fetched", "to": "latest", "repository": 1}
 
