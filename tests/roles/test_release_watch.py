@@ -231,6 +231,13 @@ def test_a_program_that_starts_anew_counts_on_and_one_scrape_that_fails_counts_n
     assert shop.looks(20).said["payments"][1].startswith("1 of 24 payments failed")
 
 
+def test_what_was_counted_before_the_watch_is_no_evidence() -> None:
+    shop = Shop()
+    shop.count(payments=counts(50, 50))
+    shop.memory = watch.Memory()
+    assert shop.looks(30).said["payments"][1].startswith("no payments yet")
+
+
 def test_what_was_counted_while_nobody_looked_is_left_out() -> None:
     shop = Shop()
     shop.looks(20, payments=counts(1))
