@@ -20,7 +20,7 @@ from .conftest import CHECKOUT, filled_in
 PULUMI = CHECKOUT / ".venv" / "bin" / "pulumi"
 LAB_STACK = "labtest"
 DATA = Path(__file__).parent / "data"
-pytestmark = pytest.mark.timeout(115)
+pytestmark = pytest.mark.timeout(360)
 
 
 class Project:
@@ -50,7 +50,7 @@ class Project:
 
     def run(self, *arguments: str, ok: bool = True) -> str:
         command = [str(PULUMI), "--non-interactive", "--color", "never", "-C", str(self.folder), *arguments]
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=100)
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=200)
         assert (done.returncode == 0) is ok, done.stdout[-3000:] + done.stderr[-3000:]
         return done.stdout + done.stderr
 
