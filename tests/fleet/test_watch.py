@@ -174,6 +174,9 @@ def test_the_road_to_an_edge_leads_to_slots_and_nowhere_else(lab: Contract) -> N
 
 def test_it_can_be_ended_by_hand(lab: Contract, twin: str) -> None:
     deployed(twin)
+    until("nobody looks", lambda: watched()["look"], 60)
+    # Its process is as young as the watch, and began by the deploy.
+    assert watched()["look"]["measures"]["restarts"]["verdict"] in ("pass", "insufficient")
     code, told, _ = till("watch", STACK, "--end")
     assert code == 0 and told["was_ended"] is True
     assert changes()[-1]["verb"] == "watch end"

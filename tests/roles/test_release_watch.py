@@ -23,6 +23,7 @@ from till_host.release_watch import observe as eyes
 from till_host.release_watch import policy as policies
 from till_host.release_watch import ssh_gate as gate
 from till_host.release_watch import traffic_query as counted
+from till_host.release_watch.observe import Eyes
 from till_host.slots import state as slots
 
 WATCH: dict[str, Any] = thresholds()["watch"]
@@ -453,3 +454,10 @@ def test_argument_specs_equal_defaults() -> None:
     entries = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"]
     options = {name: option for entry in entries.values() for name, option in entry["options"].items()}
     assert {name: option["default"] for name, option in options.items()} == defaults
+
+
+@pytest.mark.parametrize(("age_s", "back_s"), [(0.4, 1), (20, 20), (3000, WATCH["restarts_s"])])
+def test_the_start_of_a_release_by_its_deploy_is_no_restart(age_s: float, back_s: float) -> None:
+    known = {"hosts": {"alpha": {"new_slot": "green", "old_slot": "blue"}}, "unasked": [], "since": START}
+    eyes = Eyes(known, {"thresholds": thresholds()})
+    assert f'changes(process_start_time_seconds{{job="slots"}}[{back_s:g}s])' in eyes._query(START + age_s)

@@ -46,7 +46,7 @@ class Eyes:
     def look(self, now: float) -> Seen:
         healths = self._healths()
         try:
-            found = counted.told(ask(self._query()))
+            found = counted.told(ask(self._query(now)))
         except (OSError, ValueError, KeyError):
             return Seen(False, health=healths, moved=self._order_moved(now))
         stale_s = self.settings["thresholds"]["rollout"]["stale_s"]
@@ -94,8 +94,10 @@ class Eyes:
         except (OSError, http.client.HTTPException):
             return version, False
 
-    def _query(self) -> str:
-        return counted.query(self.policy["restarts_s"], self.policy["settle_s"], self.watch["unasked"])
+    def _query(self, now: float) -> str:
+        # The deploy began the slot's process; only what came after it is a restart.
+        restarts_s = min(self.policy["restarts_s"], max(1, int(now - self.watch["since"])))
+        return counted.query(restarts_s, self.policy["settle_s"], self.watch["unasked"])
 
     def _order_moved(self, now: float) -> bool:
         try:
